@@ -1,0 +1,192 @@
+// TransferEngine: moves bytes between registered memory of different processes, and carries the small messages that
+// arrange it. One library, one set of connections, two verbs:
+//
+// - call/serve: request and response, up to kMessageBytesMax each, with a deadline;
+// - submit: a batch of one-sided reads and writes between a local and a remote segment.
+//
+// Remote memory is named (segment, generation, offset), never by address. An access outside the segment, with an old
+// generation or without the right gets a typed error and touches no byte. A service that answers a message may itself
+// submit a batch on a range that the caller named in it: the owner of the bytes drives the transfer.
+//
+// Threads: every member may be called from any thread. Callbacks and handlers all run on the executor given to create(),
+// never inside the call that started them. Nothing here blocks, except where a comment says so.
+//
+// Source: docs/transfer.md.
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/executor.h"
+#include "base/status.h"
+#include "base/time.h"
+
+namespace mooncake::transfer {
+
+/// Larger values go by bulk transfer; 1 MiB keeps a message from delaying the ones behind it by more than 1 ms at 10 Gb/s.
+inline constexpr std::size_t kMessageBytesMax = 1u << 20;
+/// One batch is one allocation of control state; 4,096 slices of 64 KiB are 256 MiB, more than any request's KVCache here.
+inline constexpr std::size_t kBatchRequestsMax = 4096;
+
+/// "host:port" of a peer's listening endpoint.
+using PeerName = std::string;
+
+/// One epoch of one peer: it becomes useless when that process dies or the connection breaks, and a restarted peer at
+/// the same address gets another handle. PeerHandle{} names no peer.
+struct PeerHandle {
+  std::uint64_t value = 0;
+  auto operator<=>(const PeerHandle&) const = default;
+};
+
+/// A registered range of memory, as its owner and its peers name it. The generation is unique to one registration in one
+/// process lifetime, so a handle that outlives its segment is refused and never mistaken for a later one.
+struct SegmentHandle {
+  std::uint32_t index = 0;
+  std::uint64_t generation = 0;
+  auto operator<=>(const SegmentHandle&) const = default;
+};
+
+/// What peers may do to a segment. Combine with |.
+enum class Access : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kReadWrite = 3 };
+
+/// One range to move. `local` lies inside one registered segment of this engine.
+struct TransferRequest {
+  enum class Op : std::uint8_t { kRead, kWrite };
+  Op op = Op::kRead;            ///< kRead: remote to local. kWrite: local to remote.
+  ByteSpan local;               ///< its size is the length of the transfer
+  SegmentHandle segment;        ///< the peer's
+  std::uint64_t offset = 0;     ///< in the peer's segment, bytes
+};
+
+/// A message that the target's handler gets after the last byte of a write batch is visible there.
+struct Notify {
+  std::uint16_t method = 0;
+  std::string payload;
+};
+
+/// Called once per batch, when every buffer has been let go of by the medium. Ok: all requests are applied and, for
+/// writes, visible at the target. Otherwise the first failure; then any part of the batch may have been applied.
+using BatchCallback = absl::AnyInvocable<void(Status)>;
+/// Called once per call with the reply's payload, or with why there is none.
+using CallCallback = absl::AnyInvocable<void(Result<std::string>)>;
+
+/// Answers one incoming call, once, from any thread. Destroyed without an answer it replies kInternal.
+class Responder {
+ public:
+  using Send = absl::AnyInvocable<void(Result<std::string>)>;
+  explicit Responder(Send send) : send_(std::move(send)) {}
+  Responder(Responder&& other) noexcept : send_(std::move(other.send_)) { other.send_ = nullptr; }
+  Responder& operator=(Responder&& other) noexcept;
+  ~Responder();
+
+  /// Sends the reply. If the caller is gone meanwhile nothing happens. CHECK-fails when called twice.
+  void reply(Result<std::string> result);
+
+ private:
+  Send send_;
+};
+
+/// Handles calls of one method: who asked, the payload, and how to answer, now or later.
+using Handler = std::function<void(PeerHandle from, std::string payload, Responder responder)>;
+/// Told once when a peer's epoch ends, after its calls and batches have failed with kPeerLost.
+using PeerLostHandler = std::function<void(PeerHandle peer)>;
+
+/// A batch in flight. Move-only; dropping it does not cancel the batch.
+class Batch {
+ public:
+  struct State;  // shared with the engine until the medium has let go of the buffers
+  Batch() = default;
+  explicit Batch(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+struct TransferConfig {
+  /// Where to listen: "host:port"; port 0 takes a free one. Only loopback addresses are accepted.
+  std::string listen = "127.0.0.1:0";
+  /// Shown to peers in logs and metrics ("prefill-0").
+  std::string node_name = "unnamed";
+  /// Peers of another cluster are refused in the hello.
+  std::string cluster_id = "default";
+  /// TCP connections opened to one peer; stripes of large transfers spread over them.
+  std::uint32_t connections_per_peer = 2;
+  /// Threads that run sockets and copies.
+  std::uint32_t io_threads = 1;
+  /// False: never use shm, even with a peer on this host.
+  bool enable_shm = true;
+};
+
+/// Counters since creation; both ends of a path agree on them once it is quiet.
+struct TransferStats {
+  std::string transport;  ///< "mem", "shm" or "tcp"
+  std::string peer;       ///< node name from the peer's hello
+  std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
+  std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer
+  std::uint64_t batches_failed = 0;
+};
+
+class TransferEngine {
+ public:
+  /// Listens and starts the I/O threads. `executor` runs all callbacks and must outlive the engine.
+  /// @return kUnavailable when the address cannot be bound (the message says why), kInvalidArgument for a bad config.
+  static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config, Executor& executor);
+
+  /// Fails everything in flight with kCancelled (callbacks that cannot run any more are destroyed), closes connections, joins threads. Blocks briefly.
+  virtual ~TransferEngine() = default;
+
+  /// The endpoint peers connect to, with the real port.
+  [[nodiscard]] virtual const PeerName& name() const = 0;
+
+  /// Memory that peers on this host can map: a memfd, zero-filled, populated lazily. It is unmapped by ~TransferEngine or
+  /// free_shared(), not by unregister_memory(). Prefer it for pools and landing areas; any other memory can be registered too.
+  /// @return kExhausted when the system has no address space or memory for it.
+  virtual Result<ByteSpan> allocate_shared(std::size_t bytes) = 0;
+  /// Releases what allocate_shared returned. Every segment in it must have been unregistered.
+  virtual void free_shared(ByteSpan memory) = 0;
+
+  /// Makes `memory` a segment: usable as `local` here, and by peers as far as `access` allows. The memory stays the
+  /// caller's and must outlive the registration. Segments may overlap (a landing area inside a registered arena).
+  virtual Result<SegmentHandle> register_memory(ByteSpan memory, Access access) = 0;
+  /// Revokes the segment: from now on peers get kStale. `done` runs once no operation touches the memory any more; only
+  /// then may it be reused for something else.
+  virtual Status unregister_memory(SegmentHandle segment, absl::AnyInvocable<void()> done) = 0;
+
+  /// The live peer at `name`, connecting in the background if there is none: calls made meanwhile wait for the
+  /// handshake. Cheap when connected; call it before every call rather than keeping handles over failures.
+  /// @return kInvalidArgument if `name` is not "host:port". An unreachable peer shows as kUnavailable on its first call.
+  virtual Result<PeerHandle> connect(const PeerName& name) = 0;
+
+  /// Sends `payload` to the peer's handler of `method`. Fails with kUnavailable (never connected), kPeerLost,
+  /// kDeadlineExceeded, kUnsupported (no such handler), kInvalidArgument (too large), or what the handler replied.
+  virtual void call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) = 0;
+  /// As above, and blocks until the answer. Not from the engine's executor.
+  Result<std::string> call_and_wait(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline);
+
+  /// Registers the handler of `method`. Before the first peer calls it; once per method.
+  virtual void serve(std::uint16_t method, Handler handler) = 0;
+
+  /// Starts a batch. At most kBatchRequestsMax requests. `notify` needs a batch of writes.
+  virtual Batch submit(PeerHandle peer, std::span<const TransferRequest> requests, Deadline deadline,
+                       std::optional<Notify> notify, BatchCallback done) = 0;
+  /// Asks for an early end. The callback still comes, with kCancelled unless the batch had finished.
+  virtual void cancel(const Batch& batch) = 0;
+  /// Submits and blocks until done. Not from the engine's executor.
+  Status submit_and_wait(PeerHandle peer, std::span<const TransferRequest> requests, Deadline deadline);
+
+  /// Adds a handler that is told of every peer whose epoch ends, incoming or outgoing.
+  virtual void on_peer_lost(PeerLostHandler handler) = 0;
+  /// The listening endpoint that the peer announced in its hello; empty if unknown or gone.
+  [[nodiscard]] virtual PeerName peer_name(PeerHandle peer) const = 0;
+
+  [[nodiscard]] virtual std::vector<TransferStats> stats() const = 0;
+};
+
+}  // namespace mooncake::transfer
