@@ -1,0 +1,154 @@
+// Conductor: decides, for every request, which prefill instance, which decode instance, how much prefix to reuse, or to
+// refuse now. A library without threads, sockets or clocks: the gateway runs it live, the simulator in virtual time.
+//
+// It knows instances (what exists and where their cache lives), their load (bookings it made itself, corrected by what
+// the workers report) and which node holds which block. Costs come from a CostModel that is corrected by what really
+// happened. No policy reads a request's true output length. All ties break by lowest instance id.
+//
+// Thread-compatible: one owner. Instants must not decrease.
+// Source: FAST'25 section 6 and Algorithm 1; docs/conductor.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/key128.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "kvcache/cost_model.h"
+
+namespace mooncake::conductor {
+
+/// An instance's id: dense, given by the owner, never reused while requests refer to it.
+enum class InstanceId : std::uint32_t {};
+/// A cache location (store node).
+enum class NodeId : std::uint32_t {};
+/// The owner's number for a request, unique while it lives.
+enum class RequestNumber : std::uint64_t {};
+
+enum class Role : std::uint8_t { kPrefill, kDecode };
+enum class PlacementPolicy : std::uint8_t { kCostMin, kAlgorithm1, kRandom, kRoundRobin, kLeastOutstanding };
+enum class AdmissionPolicy : std::uint8_t { kNone, kEarly };
+
+/// Names as on the command line: "cost-min", "algorithm1", "random", "round-robin", "least-outstanding"; "none", "early".
+/// @return kInvalidArgument, naming the choices.
+Result<PlacementPolicy> parse_placement(std::string_view name);
+Result<AdmissionPolicy> parse_admission(std::string_view name);
+std::string_view placement_name(PlacementPolicy policy);
+std::string_view admission_name(AdmissionPolicy policy);
+
+struct Slo {
+  Nanos ttft = Seconds(30);
+  Nanos tbt = Millis(300);
+};
+
+struct ConductorConfig {
+  PlacementPolicy placement = PlacementPolicy::kCostMin;
+  AdmissionPolicy admission = AdmissionPolicy::kNone;
+  Slo slo;
+  double balancing_threshold = 1.3;   ///< algorithm1: best prefix / own prefix above which the transfer is taken
+  std::uint32_t block_tokens = 64;
+  std::uint64_t seed = 0;             ///< for kRandom
+};
+
+struct InstanceChange {
+  enum class Kind : std::uint8_t { kUp, kDraining, kDown };
+  Kind kind = Kind::kUp;
+  InstanceId id{};
+  Role role = Role::kPrefill;
+  std::string name;
+  NodeId attached_node{};
+  std::uint32_t sequences_max = 1;    ///< decode: requests in one batch
+  std::uint64_t kv_tokens_max = 0;    ///< decode: KVCache tokens
+};
+
+/// What a worker reports of itself.
+struct InstanceStats {
+  InstanceId id{};
+  Nanos outstanding{};               ///< prefill: predicted work queued and running
+  std::uint32_t running = 0;
+  std::uint32_t queued = 0;
+  std::uint64_t kv_tokens_used = 0;
+  Nanos tbt{};                       ///< decode: recent step time; 0 if idle
+};
+
+struct CacheEvent {
+  enum class Kind : std::uint8_t { kStored, kRemoved, kCleared };
+  Kind kind = Kind::kStored;
+  NodeId node{};
+  std::vector<Key128> keys;          ///< empty for kCleared: everything on that node
+};
+
+/// A request as far as policies may see it.
+struct RequestView {
+  RequestNumber number{};
+  std::uint32_t prompt_tokens = 0;
+  std::span<const Key128> block_keys;       ///< of the prompt's full blocks
+  std::uint32_t answer_tokens_max = 0;      ///< what the client asked for at most; not the true length
+  std::optional<InstanceId> place_prefill;  ///< steered by the client (benchmarks)
+  Slo slo;
+};
+
+/// What a candidate would cost, kept with the decision so that it can be explained.
+struct Candidate {
+  InstanceId instance{};
+  Role role = Role::kPrefill;
+  std::uint32_t local_prefix_blocks = 0;
+  std::uint32_t reused_blocks = 0;   ///< what it would reuse under the policy
+  NodeId fetch_from{};               ///< meaningful if reused_blocks > local_prefix_blocks
+  Nanos queue{};
+  Nanos transfer{};
+  Nanos prefill{};
+  Nanos ttft{};                      ///< sum of the three
+  Nanos tbt{};                       ///< decode candidates
+};
+
+enum class Verdict : std::uint8_t { kAccept, kReject };
+
+struct Decision {
+  Verdict verdict = Verdict::kReject;
+  InstanceId prefill{};
+  InstanceId decode{};
+  bool recompute = false;            ///< fetch nothing, although something could be
+  std::uint32_t reused_blocks = 0;
+  Nanos predicted_ttft{};
+  Nanos predicted_tbt{};
+  std::string reason;                ///< one sentence for a person, always set
+  Nanos retry_after{};               ///< with kReject: when the predicted load has drained to the SLO
+  std::vector<Candidate> candidates;
+};
+
+/// What happened to an accepted request.
+enum class Phase : std::uint8_t { kPrefillStart, kPrefillEnd, kDecodeJoin, kDecodeEnd, kAbort };
+
+/// What a prefill really took; for calibration.
+struct PrefillActual {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t reused_tokens = 0;
+  Nanos prefill{};
+};
+
+class Conductor {
+ public:
+  static std::unique_ptr<Conductor> create(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost);
+  virtual ~Conductor() = default;
+
+  /// Decides, and books the predicted work on the chosen instances until on_phase releases it.
+  virtual Decision on_request(const RequestView& request, Instant now) = 0;
+  /// kPrefillEnd releases the prefill booking; kDecodeEnd and kAbort release everything. Unknown numbers are ignored.
+  virtual void on_phase(RequestNumber request, Phase phase, Instant now) = 0;
+  /// Corrects the cost model for that instance.
+  virtual void on_prefill_actual(InstanceId instance, const PrefillActual& actual) = 0;
+  virtual void on_cache(std::span<const CacheEvent> events, Instant now) = 0;
+  virtual void on_stats(const InstanceStats& stats, Instant now) = 0;
+  /// kDown also releases every booking on that instance.
+  virtual void on_instance(const InstanceChange& change, Instant now) = 0;
+  /// Load of a pool now: predicted TTFT or TBT of an average request / its SLO.
+  [[nodiscard]] virtual double pool_load(Role role, Instant now) const = 0;
+};
+
+}  // namespace mooncake::conductor

@@ -1,0 +1,54 @@
+// CostModel: what things will take, in time. Policies compare these numbers; gateway and simulator share them.
+//
+// Fitted offline (a profile: prefill quadratic in the prompt, a step linear in batch and context, links by latency and
+// bandwidth) and corrected online by an EWMA of actual / predicted per instance. Thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "base/time.h"
+
+namespace mooncake::kvcache {
+
+/// The constants of one engine on one kind of machine. Prefill of tokens [p, n): t(n) - t(p) with
+/// t(x) = c1 x + c2 x^2, plus c0 once, plus load of p cached tokens.
+struct CostProfile {
+  std::string name;
+  double prefill_fixed_ms = 0;
+  double prefill_ms_per_token = 0;
+  double prefill_ms_per_token2 = 0;
+  double load_fixed_ms = 0;             ///< importing a cached prefix
+  double load_ms_per_token = 0;
+  double step_fixed_ms = 0;             ///< one decode step
+  double step_ms_per_sequence = 0;
+  double step_ms_per_context_token = 0;
+  double link_latency_ms = 0;           ///< store to worker
+  double link_bytes_per_ms = 1;
+  double kv_bytes_per_token = 0;
+};
+
+/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu". @return kNotFound, naming the choices.
+Result<CostProfile> builtin_profile(std::string_view name);
+
+class CostModel {
+ public:
+  virtual ~CostModel() = default;
+  /// Computing a prompt of `length` tokens of which the first `prefix` are cached, on `instance`, loading included.
+  [[nodiscard]] virtual Nanos prefill(std::uint32_t instance, std::uint32_t length, std::uint32_t prefix) const = 0;
+  /// One decode step of `batch` sequences with `context_tokens` in all.
+  [[nodiscard]] virtual Nanos tbt(std::uint32_t instance, std::uint32_t batch, std::uint64_t context_tokens) const = 0;
+  /// Moving `tokens` of KVCache between two places; 0 tokens cost nothing.
+  [[nodiscard]] virtual Nanos transfer(std::uint32_t tokens, bool same_node) const = 0;
+  /// A prefill on `instance` predicted at `predicted` took `actual`.
+  virtual void observe_prefill(std::uint32_t instance, Nanos predicted, Nanos actual) = 0;
+  /// A decode step on `instance`, likewise.
+  virtual void observe_step(std::uint32_t instance, Nanos predicted, Nanos actual) = 0;
+};
+
+std::unique_ptr<CostModel> make_cost_model(CostProfile profile);
+
+}  // namespace mooncake::kvcache
