@@ -1,0 +1,44 @@
+// Metrics: counters, gauges and histograms in the Prometheus text format, by prometheus-cpp. A process owns one registry
+// and passes it down; what it returns lives as long as the registry and may be used from any thread without a lock.
+//
+// Names: mooncake_<layer>_<what>_<unit>[_total], snake_case, unit last.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mooncake {
+
+using MetricLabels = std::map<std::string, std::string>;
+
+class Metrics {
+ public:
+  /// The metric of that name and labels, made at the first call.
+  prometheus::Counter& counter(const std::string& name, const std::string& help, const MetricLabels& labels = {});
+  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const MetricLabels& labels = {});
+  prometheus::Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
+                                   const MetricLabels& labels = {});
+
+  /// `refresh` runs before every scrape, to copy numbers that live elsewhere into gauges. Called under no lock of ours.
+  void on_scrape(std::function<void()> refresh);
+
+  /// Everything, as `GET /metrics` answers it (content type "text/plain; version=0.0.4").
+  [[nodiscard]] std::string scrape();
+
+  /// Bounds for latencies: 0.1 ms to 100 s, about three a decade, in milliseconds.
+  static std::vector<double> latency_bounds_ms();
+
+ private:
+  std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();  // shared: its API asks for it
+  std::vector<std::function<void()>> refreshers_;
+};
+
+}  // namespace mooncake
