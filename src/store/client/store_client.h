@@ -5,8 +5,8 @@
 // remembers locations (so that known objects are served while the master is away), and tries the next replica when a
 // node fails before it reports a miss.
 //
-// Threads: every member may be called from any thread; callbacks run on the transfer engine's executor. Buffers lie in
-// memory registered with that engine (put needs no access right for peers: the client grants ranges itself) and belong
+// Threads: every member may be called from any thread; callbacks run on the transfer engine's executor. Buffers may be any memory
+// (allocate_shared() of the engine is fastest); the client registers exactly their range while an operation runs. They belong
 // to the store until the callback.
 //
 // Source: docs/store.md.
