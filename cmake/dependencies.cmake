@@ -26,3 +26,6 @@ find_library(ISAL_LIBRARY isal REQUIRED)
 find_package(GTest 1.12 REQUIRED)
 
 find_package(Threads REQUIRED)
+# The inference engine: llama.cpp computes the models, we own scheduling, KVCache transfer and reuse. It promises no ABI,
+# so it is pinned, built from source and linked statically.
+include(llama)
