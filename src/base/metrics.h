@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
+
 namespace mooncake {
 
 using MetricLabels = std::map<std::string, std::string>;
@@ -37,8 +39,10 @@ class Metrics {
   static std::vector<double> latency_bounds_ms();
 
  private:
-  std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();  // shared: its API asks for it
-  std::vector<std::function<void()>> refreshers_;
+  // Shared because that is what the library's own exposers take.
+  std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  Mutex mutex_;
+  std::vector<std::function<void()>> refreshers_ GUARDED_BY(mutex_);
 };
 
 }  // namespace mooncake
