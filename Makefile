@@ -1,0 +1,45 @@
+# Every task of the project. `make` alone explains them.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+export JOBS
+
+.PHONY: help setup build demo test test-asan test-tsan fuzz bench format tidy clean uninstall
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build  ## set up, build, and show a whole cluster at work; DEMO_ARGS=--exit ends after the tour
+	@tools/demo $(DEMO_ARGS)
+
+build: setup  ## build/release/bin/mooncake, and the default model in its cache
+	@tools/compile release mooncake
+
+setup:
+	@tools/setup
+
+test:  ## everything that must pass, with the time that each part took
+	@tools/setup --tests && tools/test
+
+test-asan:  ## unit and integration tests with address and undefined-behaviour sanitizers
+	@tools/setup --tests && tools/test asan
+
+test-tsan:  ## the same with the thread sanitizer
+	@tools/setup --tests && tools/test tsan
+
+fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
+	@tools/setup --tests && tools/fuzz $(or $(FUZZ_SECONDS),60)
+
+bench: build  ## how much sooner a cached prefix answers, measured on a cluster of its own
+	@tools/bench $(BENCH_ARGS)
+
+format:  ## clang-format on all of our C++
+	@git ls-files --cached --others --exclude-standard '*.cc' '*.h' | xargs clang-format-16 -i
+
+tidy:  ## clang-tidy on src/; long, and says what it thinks of long functions
+	@tools/setup --tests && tools/tidy
+
+clean:  ## remove build/
+	@rm -rf build
+
+uninstall:  ## remove binaries, environments and caches
+	@tools/uninstall
