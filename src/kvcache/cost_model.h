@@ -21,17 +21,18 @@ struct CostProfile {
   double prefill_fixed_ms = 0;
   double prefill_ms_per_token = 0;
   double prefill_ms_per_token2 = 0;
-  double load_fixed_ms = 0;             ///< importing a cached prefix
+  double load_fixed_ms = 0;  ///< importing a cached prefix
   double load_ms_per_token = 0;
-  double step_fixed_ms = 0;             ///< one decode step
+  double step_fixed_ms = 0;  ///< one decode step
   double step_ms_per_sequence = 0;
   double step_ms_per_context_token = 0;
-  double link_latency_ms = 0;           ///< store to worker
+  double link_latency_ms = 0;  ///< store to worker
   double link_bytes_per_ms = 1;
   double kv_bytes_per_token = 0;
 };
 
-/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu". @return kNotFound, naming the choices.
+/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu". @return kNotFound, naming the
+/// choices.
 Result<CostProfile> builtin_profile(std::string_view name);
 
 class CostModel {
@@ -41,14 +42,25 @@ class CostModel {
   [[nodiscard]] virtual Nanos prefill(std::uint32_t instance, std::uint32_t length, std::uint32_t prefix) const = 0;
   /// One decode step of `batch` sequences with `context_tokens` in all.
   [[nodiscard]] virtual Nanos tbt(std::uint32_t instance, std::uint32_t batch, std::uint64_t context_tokens) const = 0;
-  /// Moving `tokens` of KVCache between two places; 0 tokens cost nothing.
+  /// Moving `tokens` of KVCache between two places, with nothing else on the link. 0 tokens cost nothing, and neither
+  /// do blocks of the reader's own node: reading those is part of what prefill() counts as loading.
   [[nodiscard]] virtual Nanos transfer(std::uint32_t tokens, bool same_node) const = 0;
-  /// A prefill on `instance` predicted at `predicted` took `actual`.
+  /// A prefill on `instance`, which this model predicts at `predicted` now, took `actual`. Non-positive times are
+  /// ignored.
   virtual void observe_prefill(std::uint32_t instance, Nanos predicted, Nanos actual) = 0;
   /// A decode step on `instance`, likewise.
   virtual void observe_step(std::uint32_t instance, Nanos predicted, Nanos actual) = 0;
 };
 
+/// A model from constants, corrected for each instance by an EWMA of actual / predicted, so that a profile that is
+/// wrong by a steady factor is right after about ten observations.
 std::unique_ptr<CostModel> make_cost_model(CostProfile profile);
+
+/// Weight of the newest observation: one outlier moves a prediction by a fifth of its error.
+inline constexpr double kCorrectionWeight = 0.2;
+/// One observation counts as at most this factor off in either direction: a stopped process is not a slow one.
+inline constexpr double kObservationFactorMax = 4;
+/// The correction stays between 1 / this and this: beyond it the profile is of another machine or model.
+inline constexpr double kCorrectionFactorMax = 50;
 
 }  // namespace mooncake::kvcache
