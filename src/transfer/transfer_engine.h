@@ -145,6 +145,9 @@ class TransferEngine {
   /// The endpoint peers connect to, with the real port.
   [[nodiscard]] virtual const PeerName& name() const = 0;
 
+  /// The executor given to create(): what is built on this engine keeps its state there.
+  [[nodiscard]] virtual Executor& executor() const = 0;
+
   /// Memory that peers on this host can map: a memfd, zero-filled, populated lazily. It is unmapped by ~TransferEngine or
   /// free_shared(), not by unregister_memory(). Prefer it for pools and landing areas; any other memory can be registered too.
   /// @return kExhausted when the system has no address space or memory for it.

@@ -1,4 +1,5 @@
-// Membership: how a process joins the cluster through the master, and learns who else is in it and what the cache holds.
+// Membership: how a process joins the cluster through the master, and learns who else is in it and what the cache
+// holds.
 //
 // Soft state: the master forgets everything when it dies and learns it again from these clients, which rejoin by
 // themselves. While the master is away the last known view stands.
@@ -14,20 +15,10 @@
 
 #include "base/key128.h"
 #include "base/status.h"
+#include "store/core/member.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::store {
-
-/// One process of the cluster. Roles: "node", "prefill", "decode", "gateway".
-struct Member {
-  std::string role;
-  std::string name;      ///< unique in the cluster; a rejoining name replaces the old epoch
-  std::string endpoint;  ///< transfer endpoint
-  std::uint64_t epoch = 0;     ///< random per process lifetime
-  std::string attached_node;   ///< workers: name of the node their puts go to; empty for others
-  std::string model;           ///< workers: hex fingerprint of their KvLayout; empty for others
-  auto operator<=>(const Member&) const = default;
-};
 
 /// A change of the directory: `node` now holds the keys, or no longer does, or (cleared) holds nothing.
 struct CacheChange {
@@ -38,8 +29,8 @@ struct CacheChange {
 };
 
 struct MembershipConfig {
-  std::string master;   ///< transfer endpoint
-  Member self;          ///< role empty: only watch, do not join
+  std::string master;  ///< transfer endpoint
+  Member self;         ///< role empty: only watch, do not join
   bool watch_members = false;
   bool watch_cache = false;
 };
@@ -47,12 +38,14 @@ struct MembershipConfig {
 class Membership {
  public:
   struct Callbacks {
-    std::function<void()> joined;                              ///< once, after the first successful join
-    std::function<void(std::vector<Member>)> members;          ///< the whole list, whenever it changed
-    std::function<void(std::vector<CacheChange>)> cache;       ///< in order. After a gap or a new master: kCleared for every node, then all it holds
+    std::function<void()> joined;                      ///< once, after the first successful join
+    std::function<void(std::vector<Member>)> members;  ///< the whole list, whenever it changed
+    /// In order. After a gap or a new master: kCleared for every node, then all it holds.
+    std::function<void(std::vector<CacheChange>)> cache;
   };
   /// Starts joining and heartbeating. `engine` must outlive it.
-  static std::unique_ptr<Membership> create(MembershipConfig config, transfer::TransferEngine& engine, Callbacks callbacks);
+  static std::unique_ptr<Membership> create(MembershipConfig config, transfer::TransferEngine& engine,
+                                            Callbacks callbacks);
   /// Stops. The master sees the connection close and ends the membership.
   virtual ~Membership() = default;
 };

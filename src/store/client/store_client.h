@@ -1,13 +1,13 @@
 // StoreClient: the distributed KVCache store as its users see it: batches of put, get, exists and locate.
 //
 // A get returns exactly the bytes of one committed object, checked by crc32c end to end, or a miss, or an error; never
-// anything else. Objects are immutable: putting an existing key succeeds and writes nothing. The client batches by node,
-// remembers locations (so that known objects are served while the master is away), and tries the next replica when a
-// node fails before it reports a miss.
+// anything else. Objects are immutable: putting an existing key succeeds and writes nothing. The client batches by
+// node, remembers locations (so that known objects are served while the master is away), and tries the next replica
+// when a node fails before it reports a miss.
 //
-// Threads: every member may be called from any thread; callbacks run on the transfer engine's executor. Buffers may be any memory
-// (allocate_shared() of the engine is fastest); the client registers exactly their range while an operation runs. They belong
-// to the store until the callback.
+// Threads: every member may be called from any thread; callbacks run on the transfer engine's executor. Buffers may be
+// any memory (allocate_shared() of the engine is fastest); the client registers exactly their range while an operation
+// runs. They belong to the store until the callback.
 //
 // Source: docs/store.md.
 #pragma once
@@ -42,9 +42,9 @@ struct GetItem {
 };
 
 struct GetOutcome {
-  Status status;              ///< kNotFound: a miss. kCorrupt: bytes arrived wrong (the replica was dropped)
-  std::uint32_t crc32c = 0;   ///< of the bytes in target, verified
-  std::string node;           ///< name of the node that served it
+  Status status;             ///< kNotFound: a miss. kCorrupt: bytes arrived wrong (the replica was dropped)
+  std::uint32_t crc32c = 0;  ///< of the bytes in target, verified
+  std::string node;          ///< name of the node that served it
 };
 
 /// Where live replicas of one key are; empty: nowhere known.
