@@ -2,6 +2,8 @@
 // compiler, and with nothing precompiled in between, so that ThreadSanitizer sees every lock.
 #pragma once
 
+#include <absl/base/thread_annotations.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -14,14 +16,13 @@
 #define MC_THREAD_ANNOTATION(x)
 #endif
 
+// GUARDED_BY and NO_THREAD_SAFETY_ANALYSIS are Abseil's: its containers define them too, with the same meaning.
 #define CAPABILITY(x) MC_THREAD_ANNOTATION(capability(x))
 #define SCOPED_CAPABILITY MC_THREAD_ANNOTATION(scoped_lockable)
-#define GUARDED_BY(x) MC_THREAD_ANNOTATION(guarded_by(x))
 #define REQUIRES(...) MC_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) MC_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACQUIRE(...) MC_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define RELEASE(...) MC_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
-#define NO_THREAD_SAFETY_ANALYSIS MC_THREAD_ANNOTATION(no_thread_safety_analysis)
 
 namespace mooncake {
 

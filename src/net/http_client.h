@@ -17,7 +17,7 @@ namespace mooncake::net {
 struct HttpResponse {
   std::uint32_t status = 0;
   std::map<std::string, std::string, std::less<>> headers;  ///< names in lower case
-  std::string body;                                          ///< empty when streamed
+  std::string body;                                         ///< empty when streamed
 };
 
 /// Called with each piece of the body as it arrives. Return false to stop and close the connection.
