@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "kvcache/cost_model.h"
+#include "kvcache/slo.h"
 
 namespace mooncake::conductor {
 
@@ -41,10 +42,7 @@ Result<AdmissionPolicy> parse_admission(std::string_view name);
 std::string_view placement_name(PlacementPolicy policy);
 std::string_view admission_name(AdmissionPolicy policy);
 
-struct Slo {
-  Nanos ttft = Seconds(30);
-  Nanos tbt = Millis(300);
-};
+using kvcache::Slo;
 
 struct ConductorConfig {
   PlacementPolicy placement = PlacementPolicy::kCostMin;
@@ -114,6 +112,7 @@ struct Decision {
   InstanceId prefill{};
   InstanceId decode{};
   bool recompute = false;            ///< fetch nothing, although something could be
+  std::optional<std::uint32_t> reuse_blocks_max;  ///< set if the policy reuses less than the cache is known to hold
   std::uint32_t reused_blocks = 0;
   Nanos predicted_ttft{};
   Nanos predicted_tbt{};
