@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "serve/openai/utf8.h"
+#include "base/utf8.h"
 
 namespace mooncake::serve::openai {
 namespace {

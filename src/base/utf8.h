@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace mooncake::serve::openai {
+namespace mooncake {
 
 /// Where `text` stops being UTF-8: the index of the first byte of the first bad sequence, or nothing.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
@@ -25,4 +25,4 @@ class Utf8Joiner {
   std::string waiting_;  ///< at most 3 bytes between calls
 };
 
-}  // namespace mooncake::serve::openai
+}  // namespace mooncake

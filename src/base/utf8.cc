@@ -1,8 +1,8 @@
-#include "serve/openai/utf8.h"
+#include "base/utf8.h"
 
 #include <cstdint>
 
-namespace mooncake::serve::openai {
+namespace mooncake {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -84,4 +84,4 @@ std::string Utf8Joiner::finish() {
   return std::string(incomplete ? kReplacement : std::string_view());
 }
 
-}  // namespace mooncake::serve::openai
+}  // namespace mooncake

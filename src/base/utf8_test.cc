@@ -1,10 +1,10 @@
-#include "serve/openai/utf8.h"
+#include "base/utf8.h"
 
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
 
-namespace mooncake::serve::openai {
+namespace mooncake {
 namespace {
 
 constexpr std::string_view kMixed = "aé水🌊\xEF\xBF\xBDz";
@@ -69,4 +69,4 @@ TEST(FindInvalidUtf8, PointsAtTheFirstBadByte) {
 }
 
 }  // namespace
-}  // namespace mooncake::serve::openai
+}  // namespace mooncake
