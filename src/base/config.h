@@ -43,7 +43,7 @@ enum class ConfigLayer : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };
 struct ConfigValue {
   std::variant<std::string, std::int64_t, double, bool> value;  ///< the alternative that the option's type names
   ConfigLayer layer = ConfigLayer::kDefault;
-  std::string origin;  ///< "default", "mooncake.toml:12", "MOONCAKE_GATEWAY_HTTP", "--http"
+  std::string origin = {};  ///< "default", "mooncake.toml:12", "MOONCAKE_GATEWAY_HTTP", "--http"
 
   /// As the configuration file would spell it, without quotes.
   [[nodiscard]] std::string to_string() const;
@@ -51,9 +51,10 @@ struct ConfigValue {
 
 /// What the layers above the defaults say.
 struct ConfigSources {
-  std::string file;                                ///< path of the TOML file; empty: none
-  std::map<std::string, std::string> environment;  ///< by variable name; only variables meant for us (MOONCAKE_...)
-  std::map<std::string, std::string> flags;        ///< by option key
+  std::string file;  ///< path of the TOML file; empty: none
+  std::map<std::string, std::string> environment =
+      {};                                         ///< by variable name; only variables meant for us (MOONCAKE_...)
+  std::map<std::string, std::string> flags = {};  ///< by option key
 };
 
 /// A configuration file larger than this is a mistake: the whole table is a few KiB.
