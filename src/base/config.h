@@ -51,7 +51,7 @@ struct ConfigValue {
 
 /// What the layers above the defaults say.
 struct ConfigSources {
-  std::string file;  ///< path of the TOML file; empty: none
+  std::string file = {};  ///< path of the TOML file; empty: none
   std::map<std::string, std::string> environment =
       {};                                         ///< by variable name; only variables meant for us (MOONCAKE_...)
   std::map<std::string, std::string> flags = {};  ///< by option key
