@@ -1,0 +1,50 @@
+#include "serve/worker/worker_metrics.h"
+
+namespace mooncake::serve {
+
+WorkerMetrics::WorkerMetrics(Metrics& metrics, const std::string& role)
+    : requests(metrics.counter("mooncake_serve_requests_total", "Requests accepted", {{"role", role}})),
+      refused(metrics.counter("mooncake_serve_requests_refused_total", "Requests refused before any work",
+                              {{"role", role}})),
+      completed(metrics.counter("mooncake_serve_requests_completed_total", "Requests that this worker did its part of",
+                                {{"role", role}})),
+      failed(metrics.counter("mooncake_serve_requests_failed_total", "Requests that ended with an error",
+                             {{"role", role}})),
+      cancelled(metrics.counter("mooncake_serve_requests_cancelled_total",
+                                "Requests cancelled by their gateway or with it", {{"role", role}})),
+      recovered(metrics.counter("mooncake_serve_requests_recovered_total",
+                                "Requests continued after another worker was lost", {{"role", role}})),
+      tokens_computed(metrics.counter("mooncake_serve_tokens_computed_total",
+                                      "Prompt tokens computed (prefill), answer tokens made (decode)",
+                                      {{"role", role}})),
+      tokens_reused(metrics.counter("mooncake_serve_tokens_reused_total", "Tokens whose KVCache came from the store",
+                                    {{"role", role}})),
+      tokens_replayed(metrics.counter("mooncake_serve_tokens_replayed_total",
+                                      "Answer tokens fed again to recover a request", {{"role", role}})),
+      kv_bytes_sent(metrics.counter("mooncake_serve_kv_bytes_sent_total",
+                                    "KVCache bytes written to decode workers, of requests that they took over",
+                                    {{"role", role}, {"peer_role", "decode"}})),
+      kv_bytes_landed(metrics.counter("mooncake_serve_kv_bytes_landed_total",
+                                      "KVCache bytes from prefill workers that were verified at join",
+                                      {{"role", role}, {"peer_role", "prefill"}})),
+      blocks_published(
+          metrics.counter("mooncake_serve_blocks_published_total", "Blocks put to the store", {{"role", role}})),
+      blocks_unpublished(metrics.counter("mooncake_serve_blocks_unpublished_total",
+                                         "Blocks that could not be put to the store", {{"role", role}})),
+      blocks_corrupt(metrics.counter("mooncake_serve_blocks_corrupt_total",
+                                     "Blocks that arrived with a wrong checksum, or that the engine refused",
+                                     {{"role", role}})),
+      queued(metrics.gauge("mooncake_serve_queued_requests", "Requests that wait", {{"role", role}})),
+      running(metrics.gauge("mooncake_serve_running_requests", "Requests in work", {{"role", role}})),
+      arena_bytes_used(metrics.gauge("mooncake_serve_arena_used_bytes", "Block memory in use", {{"role", role}})),
+      arena_bytes_max(metrics.gauge("mooncake_serve_arena_bytes", "Block memory", {{"role", role}})),
+      step_ms(metrics.histogram("mooncake_serve_step_ms", "Time of one engine step", Metrics::latency_bounds_ms(),
+                                {{"role", role}})),
+      queue_ms(metrics.histogram("mooncake_serve_queue_ms", "Time from arrival to the first step",
+                                 Metrics::latency_bounds_ms(), {{"role", role}})),
+      fetch_ms(metrics.histogram("mooncake_serve_fetch_ms", "Time waiting for the cached prefix beyond the queue",
+                                 Metrics::latency_bounds_ms(), {{"role", role}})),
+      transfer_ms(metrics.histogram("mooncake_serve_transfer_ms", "Time from the last chunk computed to decode joined",
+                                    Metrics::latency_bounds_ms(), {{"role", role}})) {}
+
+}  // namespace mooncake::serve
