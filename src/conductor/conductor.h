@@ -47,7 +47,7 @@ using kvcache::Slo;
 struct ConductorConfig {
   PlacementPolicy placement = PlacementPolicy::kCostMin;
   AdmissionPolicy admission = AdmissionPolicy::kNone;
-  Slo slo;
+  Slo slo{};
   double balancing_threshold = 1.3;   ///< algorithm1: best prefix / own prefix above which the transfer is taken
   std::uint32_t block_tokens = 64;
   std::uint64_t seed = 0;             ///< for kRandom
@@ -58,7 +58,7 @@ struct InstanceChange {
   Kind kind = Kind::kUp;
   InstanceId id{};
   Role role = Role::kPrefill;
-  std::string name;
+  std::string name{};
   NodeId attached_node{};
   std::uint32_t sequences_max = 1;    ///< decode: requests in one batch
   std::uint64_t kv_tokens_max = 0;    ///< decode: KVCache tokens
@@ -78,17 +78,17 @@ struct CacheEvent {
   enum class Kind : std::uint8_t { kStored, kRemoved, kCleared };
   Kind kind = Kind::kStored;
   NodeId node{};
-  std::vector<Key128> keys;          ///< empty for kCleared: everything on that node
+  std::vector<Key128> keys{};        ///< empty for kCleared: everything on that node
 };
 
 /// A request as far as policies may see it.
 struct RequestView {
   RequestNumber number{};
   std::uint32_t prompt_tokens = 0;
-  std::span<const Key128> block_keys;       ///< of the prompt's full blocks
+  std::span<const Key128> block_keys{};      ///< of the prompt's full blocks
   std::uint32_t answer_tokens_max = 0;      ///< what the client asked for at most; not the true length
-  std::optional<InstanceId> place_prefill;  ///< steered by the client (benchmarks)
-  Slo slo;
+  std::optional<InstanceId> place_prefill{}; ///< steered by the client (benchmarks)
+  Slo slo{};
 };
 
 /// What a candidate would cost, kept with the decision so that it can be explained.
@@ -112,7 +112,7 @@ struct Decision {
   InstanceId prefill{};
   InstanceId decode{};
   bool recompute = false;            ///< fetch nothing, although something could be
-  std::optional<std::uint32_t> reuse_blocks_max;  ///< set if the policy reuses less than the cache is known to hold
+  std::optional<std::uint32_t> reuse_blocks_max{}; ///< set if the policy reuses less than the cache is known to hold
   std::uint32_t reused_blocks = 0;
   Nanos predicted_ttft{};
   Nanos predicted_tbt{};

@@ -1,0 +1,49 @@
+#include "conductor/admission.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace mooncake::conductor {
+namespace {
+
+// Before this has passed a retry would find the same reports.
+constexpr Nanos kRetryAfterMin = Millis(250);
+
+std::string seconds(Nanos time) { return fmt::format("{:.3f} s", to_ms(time) / 1e3); }
+
+std::optional<Refusal> judge_ttft(Nanos objective, const Placed& placed) {
+  const Candidate& prefill = placed.prefill;
+  if (prefill.ttft <= objective) return std::nullopt;
+  const std::string what =
+      fmt::format("predicted TTFT {} breaks the objective {}", seconds(prefill.ttft), seconds(objective));
+  // The queue drains a second a second, so the excess is over when it has passed.
+  const Nanos retry_after = std::max(prefill.ttft - objective, kRetryAfterMin);
+  if (prefill.prefill > objective) {
+    return Refusal{what + fmt::format(": computing this prompt alone takes {}", seconds(prefill.prefill)), retry_after};
+  }
+  return Refusal{what + fmt::format(": {} of it in the queue, {} for the transfer", seconds(prefill.queue),
+                                    seconds(prefill.transfer)),
+                 retry_after};
+}
+
+}  // namespace
+
+std::optional<Refusal> judge(AdmissionPolicy policy, const Slo& slo, const Placed& placed) {
+  if (placed.decode.fit == DecodeFit::kNever) {
+    return Refusal{"prompt and longest answer need more KVCache than any decode instance has; ask for fewer tokens",
+                   Nanos{0}};
+  }
+  if (policy == AdmissionPolicy::kNone) return std::nullopt;
+  if (auto refusal = judge_ttft(slo.ttft, placed)) return refusal;
+  const Nanos drain = std::max(placed.decode_drain, kRetryAfterMin);
+  if (placed.decode.fit == DecodeFit::kFull) return Refusal{"every decode instance is full", drain};
+  if (placed.decode.tbt > slo.tbt) {
+    return Refusal{fmt::format("predicted time between tokens {} breaks the objective {}", seconds(placed.decode.tbt),
+                               seconds(slo.tbt)),
+                   drain};
+  }
+  return std::nullopt;
+}
+
+}  // namespace mooncake::conductor

@@ -1,0 +1,34 @@
+// Admission: whether a placed request is served or refused now, before it costs a prefill that nobody would wait for.
+//
+//   none    refuses only what can never be served.
+//   early   also refuses when the predicted TTFT or TBT breaks the request's objective, or no decode instance has room.
+//
+// Pure. Source: FAST'25, section 6.3 (early rejection); docs/conductor.md, overload.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "conductor/conductor.h"
+#include "conductor/placement.h"
+
+namespace mooncake::conductor {
+
+/// To refuse, and why.
+struct Refusal {
+  std::string reason;   ///< one sentence
+  Nanos retry_after{};  ///< 0: trying again cannot help
+};
+
+/// What admission looks at: the chosen instances.
+struct Placed {
+  const Candidate& prefill;
+  DecodeChoice decode;
+  Nanos decode_drain{};  ///< predicted until some running request ends
+};
+
+/// @return nothing if the request is admitted.
+std::optional<Refusal> judge(AdmissionPolicy policy, const Slo& slo, const Placed& placed);
+
+}  // namespace mooncake::conductor

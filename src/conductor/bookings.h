@@ -1,0 +1,76 @@
+// Bookings: the work that this Conductor has given out and that is not over yet. A booking is made at the decision, so
+// that the next decision sees it before any worker could report it, and is taken back piece by piece as phases end.
+//
+// Pure: time is passed in and must not decrease. Thread-compatible. Everything is O(bookings on one instance) or
+// better, except release_instance, O(all bookings).
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "base/time.h"
+#include "conductor/conductor.h"
+#include "conductor/work_line.h"
+
+namespace mooncake::conductor {
+
+/// Requests in flight through one Conductor. At 200 bytes each 20 MB; far beyond what open connections allow.
+inline constexpr std::size_t kBookingsMax = 100'000;
+
+struct Booking {
+  RequestNumber request{};
+  InstanceId prefill{};
+  InstanceId decode{};
+  Nanos prefill_work{};            ///< predicted, without queue and transfer
+  std::optional<NodeId> sender{};  ///< of the prefix that is transferred, if any
+  Nanos transfer_work{};
+  std::uint32_t prompt_tokens = 0;
+  std::uint64_t kv_tokens = 0;  ///< prompt and longest answer
+};
+
+/// What a decode instance has been given and has not finished.
+struct DecodeBookings {
+  std::uint32_t requests = 0;
+  std::uint64_t kv_tokens = 0;
+  std::uint64_t prompt_tokens = 0;
+};
+
+class Bookings {
+ public:
+  /// Books all parts. A booking of the same request that is still there is released first.
+  void book(const Booking& booking, Instant now);
+
+  void start_prefill(RequestNumber request, Instant now);
+  /// Releases prefill and transfer; decode stays. These three ignore unknown requests and parts.
+  void end_prefill(RequestNumber request, Instant now);
+  void release(RequestNumber request, Instant now);
+  /// Releases the parts on an instance that is gone; the other parts stay until their phases end.
+  void release_instance(InstanceId instance, Instant now);
+
+  /// Predicted prefill work booked on an instance and not done, by time. See WorkLine.
+  [[nodiscard]] const WorkLine& prefill_line(InstanceId instance) const;
+  [[nodiscard]] DecodeBookings decode(InstanceId instance) const;
+  /// Predicted time until the node has sent all transfers that were booked on it.
+  [[nodiscard]] Nanos sender_backlog(NodeId node, Instant now);
+
+  [[nodiscard]] bool knows(RequestNumber request) const { return bookings_.contains(request); }
+  [[nodiscard]] std::size_t size() const { return bookings_.size(); }
+
+ private:
+  struct Parts {
+    Booking booking;
+    bool prefill = true;
+    bool decode = true;
+  };
+  void drop_prefill(Parts& parts, Instant now);
+  void drop_decode(Parts& parts);
+
+  absl::flat_hash_map<RequestNumber, Parts> bookings_;
+  absl::flat_hash_map<InstanceId, WorkLine> prefill_;
+  absl::flat_hash_map<InstanceId, DecodeBookings> decode_;
+  absl::flat_hash_map<NodeId, WorkLine> senders_;
+};
+
+}  // namespace mooncake::conductor

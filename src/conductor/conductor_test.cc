@@ -1,0 +1,303 @@
+#include "conductor/conductor.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "conductor/testing.h"
+
+namespace mooncake::conductor {
+namespace {
+
+using testing::make_keys;
+using testing::PlainCosts;
+using testing::up;
+
+Instant at(int ms) { return Instant(Millis(ms)); }
+
+// A Conductor with prefill instances 0 and 1 at nodes 0 and 1, and decode instance 2.
+struct Cluster {
+  explicit Cluster(ConductorConfig config = {}) {
+    auto costs = std::make_unique<PlainCosts>();
+    cost = costs.get();
+    conductor = Conductor::create(config, std::move(costs));
+    conductor->on_instance(up(0, Role::kPrefill, 0), at(0));
+    conductor->on_instance(up(1, Role::kPrefill, 1), at(0));
+    conductor->on_instance(up(2, Role::kDecode, 0), at(0));
+  }
+
+  void store(std::uint32_t node, const std::vector<Key128>& keys) {
+    const CacheEvent event{.kind = CacheEvent::Kind::kStored, .node = NodeId{node}, .keys = keys};
+    conductor->on_cache(std::span(&event, 1), at(0));
+  }
+  Decision ask(std::uint64_t number, const std::vector<Key128>& keys, int at_ms = 0, std::uint32_t tail_tokens = 40) {
+    request.number = RequestNumber{number};
+    request.prompt_tokens = static_cast<std::uint32_t>(keys.size()) * 64 + tail_tokens;
+    request.block_keys = keys;
+    return conductor->on_request(request, at(at_ms));
+  }
+
+  PlainCosts* cost = nullptr;
+  std::unique_ptr<Conductor> conductor;
+  RequestView request{.answer_tokens_max = 100, .slo = {}};
+};
+
+TEST(Conductor, RepeatedPrefixGoesWhereItIs) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 20);
+  cluster.store(1, keys);
+  const Decision decision = cluster.ask(1, keys, 0, 100);
+  ASSERT_EQ(decision.verdict, Verdict::kAccept) << decision.reason;
+  EXPECT_EQ(decision.prefill, InstanceId{1});
+  EXPECT_EQ(decision.decode, InstanceId{2});
+  EXPECT_EQ(decision.reused_blocks, 20u);
+  EXPECT_FALSE(decision.recompute);
+  EXPECT_FALSE(decision.reuse_blocks_max);
+  EXPECT_EQ(decision.predicted_ttft, Millis(100));
+  ASSERT_EQ(decision.candidates.size(), 3u);
+  EXPECT_EQ(decision.candidates[0].transfer, Micros(20 * 64 * 100));
+  EXPECT_EQ(decision.candidates[0].fetch_from, NodeId{1});
+  EXPECT_EQ(decision.candidates[2].role, Role::kDecode);
+  EXPECT_NE(decision.reason.find("TTFT 100.0 ms on prefill-1"), std::string::npos) << decision.reason;
+}
+
+TEST(Conductor, BusyHolderGivesThePrefixToAnIdleInstance) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 20);
+  cluster.store(1, keys);
+  ASSERT_EQ(cluster.ask(1, keys, 0, 200).prefill, InstanceId{1});
+  // On 1: 200 ms of queue. On 0: 128 ms of transfer.
+  const Decision second = cluster.ask(2, keys, 0, 200);
+  EXPECT_EQ(second.prefill, InstanceId{0});
+  EXPECT_EQ(second.reused_blocks, 20u);
+  // The sender is busy for 128 ms with the second one's transfer now: 0 costs 256 + 200 + 200, 1 costs 200 + 200.
+  const Decision third = cluster.ask(3, keys, 0, 200);
+  EXPECT_EQ(third.candidates[0].transfer, Millis(256));
+  EXPECT_EQ(third.candidates[0].queue, Millis(200));
+  EXPECT_EQ(third.prefill, InstanceId{1});
+}
+
+TEST(Conductor, AbortedRequestGivesItsBookingsBack) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 10);
+  const Decision first = cluster.ask(1, keys);
+  EXPECT_EQ(first.prefill, InstanceId{0});
+  EXPECT_EQ(cluster.ask(2, keys).prefill, InstanceId{1}) << "0 is booked";
+  cluster.conductor->on_phase(RequestNumber{1}, Phase::kAbort, at(0));
+  cluster.conductor->on_phase(RequestNumber{2}, Phase::kPrefillEnd, at(0));
+  cluster.conductor->on_phase(RequestNumber{99}, Phase::kAbort, at(0));
+  const Decision third = cluster.ask(3, keys);
+  EXPECT_EQ(third.prefill, InstanceId{0});
+  EXPECT_EQ(third.candidates[0].queue, Nanos(0));
+  EXPECT_EQ(third.candidates[1].queue, Nanos(0));
+  EXPECT_EQ(third.candidates[2].tbt, Millis(2) + Micros(680 + 680)) << "request 2 still decodes";
+}
+
+TEST(Conductor, LostInstanceIsNotChosenAndItsBookingsAreReleased) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 10);
+  ASSERT_EQ(cluster.ask(1, keys).prefill, InstanceId{0});
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{0}}, at(0));
+  const Decision again = cluster.ask(1, keys);
+  EXPECT_EQ(again.prefill, InstanceId{1});
+  EXPECT_EQ(again.candidates.size(), 2u);
+  cluster.conductor->on_instance(up(0, Role::kPrefill, 0), at(10));
+  EXPECT_EQ(cluster.ask(2, keys, 10).candidates[0].queue, Nanos(0));
+}
+
+TEST(Conductor, DrainingInstanceGetsNothingNew) {
+  Cluster cluster;
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDraining, .id = InstanceId{0}}, at(0));
+  for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(cluster.ask(i, make_keys(i, 3)).prefill, InstanceId{1});
+}
+
+TEST(Conductor, WithoutInstancesItRefusesAndSaysWhich) {
+  Cluster cluster;
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{2}}, at(0));
+  const Decision no_decode = cluster.ask(1, make_keys(1, 3));
+  EXPECT_EQ(no_decode.verdict, Verdict::kReject);
+  EXPECT_EQ(no_decode.reason, "no decode instance is up");
+  EXPECT_EQ(no_decode.retry_after, Seconds(1));
+  for (const std::uint32_t id : {0u, 1u}) {
+    cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{id}}, at(0));
+  }
+  EXPECT_EQ(cluster.ask(1, make_keys(1, 3)).reason, "no prefill instance is up");
+}
+
+TEST(Conductor, SteeringOverridesPlacementButNotExistence) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 20);
+  cluster.store(1, keys);
+  cluster.request.place_prefill = InstanceId{0};
+  const Decision steered = cluster.ask(1, keys);
+  EXPECT_EQ(steered.prefill, InstanceId{0});
+  EXPECT_EQ(steered.reused_blocks, 20u) << "it fetches what node 1 has";
+  EXPECT_NE(steered.reason.find("placed by the client"), std::string::npos);
+  cluster.request.place_prefill = InstanceId{2};
+  EXPECT_EQ(cluster.ask(2, keys).verdict, Verdict::kReject) << "a decode instance";
+  cluster.request.place_prefill = InstanceId{77};
+  EXPECT_EQ(cluster.ask(2, keys).verdict, Verdict::kReject);
+}
+
+TEST(Conductor, ClearedNodeIsNoReasonToGoThere) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 20);
+  cluster.store(1, keys);
+  const CacheEvent cleared{.kind = CacheEvent::Kind::kCleared, .node = NodeId{1}, .keys = {}};
+  cluster.conductor->on_cache(std::span(&cleared, 1), at(0));
+  const Decision decision = cluster.ask(1, keys);
+  EXPECT_EQ(decision.prefill, InstanceId{0});
+  EXPECT_EQ(decision.reused_blocks, 0u);
+  EXPECT_FALSE(decision.recompute) << "there is nothing to fetch anyway";
+}
+
+TEST(Conductor, RemovedBlockEndsThePrefix) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 20);
+  cluster.store(1, keys);
+  const CacheEvent removed{.kind = CacheEvent::Kind::kRemoved, .node = NodeId{1}, .keys = {keys[5]}};
+  cluster.conductor->on_cache(std::span(&removed, 1), at(0));
+  EXPECT_EQ(cluster.ask(1, keys).reused_blocks, 5u);
+}
+
+TEST(Conductor, BlocksOfTwoNodesMakeOnePrefix) {
+  Cluster cluster;
+  const auto keys = make_keys(1, 20);
+  cluster.store(0, {keys.begin(), keys.begin() + 8});
+  cluster.store(1, {keys.begin() + 8, keys.end()});
+  const Decision decision = cluster.ask(1, keys);
+  EXPECT_EQ(decision.prefill, InstanceId{0});
+  EXPECT_EQ(decision.reused_blocks, 20u);
+  EXPECT_EQ(decision.candidates[0].fetch_from, NodeId{1}) << "it holds the first block that node 0 lacks";
+}
+
+TEST(Conductor, RecomputesWhatIsDearToFetch) {
+  ConductorConfig config;
+  auto conductor = Conductor::create(config, std::make_unique<PlainCosts>(Nanos(Millis(2))));
+  conductor->on_instance(up(0, Role::kPrefill, 0), at(0));
+  conductor->on_instance(up(2, Role::kDecode, 0), at(0));
+  const auto keys = make_keys(1, 20);
+  const CacheEvent event{.kind = CacheEvent::Kind::kStored, .node = NodeId{1}, .keys = keys};
+  conductor->on_cache(std::span(&event, 1), at(0));
+  const Decision decision = conductor->on_request(
+      {.number = RequestNumber{1}, .prompt_tokens = 1300, .block_keys = keys, .answer_tokens_max = 1, .slo = {}},
+      at(0));
+  EXPECT_EQ(decision.reused_blocks, 0u);
+  EXPECT_TRUE(decision.recompute);
+  EXPECT_EQ(decision.reuse_blocks_max, 0u);
+}
+
+TEST(Conductor, EarlyAdmissionRefusesUntilTheQueueHasDrained) {
+  Cluster cluster({.admission = AdmissionPolicy::kEarly});
+  cluster.request.slo = {.ttft = Millis(1500), .tbt = Seconds(1)};
+  int accepted = 0;
+  Decision decision;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    decision = cluster.ask(i, make_keys(i, 10));  // 680 ms each
+    accepted += decision.verdict == Verdict::kAccept;
+  }
+  EXPECT_EQ(accepted, 4) << "two on each instance: 680 and 1,360 ms";
+  EXPECT_EQ(decision.verdict, Verdict::kReject);
+  EXPECT_EQ(decision.predicted_ttft, Millis(3 * 680));
+  EXPECT_EQ(decision.retry_after, Millis(3 * 680 - 1500));
+  EXPECT_EQ(cluster.ask(20, make_keys(20, 10), 540).verdict, Verdict::kAccept);
+}
+
+TEST(Conductor, ReportsOfOthersWorkKeepRequestsAway) {
+  Cluster cluster;
+  cluster.conductor->on_stats({.id = InstanceId{0}, .outstanding = Seconds(5), .running = 1, .queued = 4}, at(0));
+  EXPECT_EQ(cluster.ask(1, make_keys(1, 10)).prefill, InstanceId{1});
+  EXPECT_EQ(cluster.ask(2, make_keys(2, 10)).prefill, InstanceId{1});
+  cluster.conductor->on_stats({.id = InstanceId{0}, .outstanding = Seconds(0)}, at(100));
+  EXPECT_EQ(cluster.ask(3, make_keys(3, 10), 100).prefill, InstanceId{0});
+  cluster.conductor->on_stats({.id = InstanceId{55}, .outstanding = Seconds(5)}, at(100));
+}
+
+TEST(Conductor, CorrectsTheCostModelWithWhatHappened) {
+  Cluster cluster;
+  cluster.conductor->on_prefill_actual(InstanceId{1},
+                                       {.prompt_tokens = 1000, .reused_tokens = 400, .prefill = Millis(900)});
+  ASSERT_EQ(cluster.cost->prefills.size(), 1u);
+  EXPECT_EQ(cluster.cost->prefills[0].instance, 1u);
+  EXPECT_EQ(cluster.cost->prefills[0].predicted, Millis(600));
+  EXPECT_EQ(cluster.cost->prefills[0].actual, Millis(900));
+
+  cluster.conductor->on_stats({.id = InstanceId{2}, .running = 1, .tbt = Millis(9)}, at(0));
+  EXPECT_TRUE(cluster.cost->steps.empty()) << "whose requests these are, and how long, is unknown";
+  cluster.ask(1, make_keys(1, 10));
+  cluster.conductor->on_stats({.id = InstanceId{2}, .running = 1, .tbt = Millis(9)}, at(0));
+  ASSERT_EQ(cluster.cost->steps.size(), 1u);
+  EXPECT_EQ(cluster.cost->steps[0].predicted, Millis(1) + Micros(680));
+}
+
+TEST(Conductor, PoolLoadIsTheLeastLoadedInstanceAgainstTheObjective) {
+  Cluster cluster({.slo = {.ttft = Seconds(1), .tbt = Millis(10)}});
+  EXPECT_EQ(cluster.conductor->pool_load(Role::kPrefill, at(0)), 0);
+  cluster.conductor->on_stats({.id = InstanceId{0}, .outstanding = Seconds(4)}, at(0));
+  cluster.conductor->on_stats({.id = InstanceId{1}, .outstanding = Seconds(2)}, at(0));
+  EXPECT_DOUBLE_EQ(cluster.conductor->pool_load(Role::kPrefill, at(0)), 2);
+  EXPECT_DOUBLE_EQ(cluster.conductor->pool_load(Role::kDecode, at(0)), 0.1);
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{2}}, at(0));
+  EXPECT_EQ(cluster.conductor->pool_load(Role::kDecode, at(0)), std::numeric_limits<double>::infinity());
+}
+
+TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {
+  for (const auto policy : {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom,
+                            PlacementPolicy::kRoundRobin, PlacementPolicy::kLeastOutstanding}) {
+    EXPECT_EQ(*parse_placement(placement_name(policy)), policy);
+  }
+  for (const auto policy : {AdmissionPolicy::kNone, AdmissionPolicy::kEarly}) {
+    EXPECT_EQ(*parse_admission(admission_name(policy)), policy);
+  }
+  const auto unknown = parse_placement("best");
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.status().code(), Code::kInvalidArgument);
+  EXPECT_NE(unknown.status().message().find("cost-min, algorithm1, random, round-robin, least-outstanding"),
+            std::string::npos);
+}
+
+std::string text_of(const Decision& decision) {
+  std::string text = std::to_string(static_cast<int>(decision.verdict)) + " " +
+                     std::to_string(static_cast<std::uint32_t>(decision.prefill)) + " " +
+                     std::to_string(static_cast<std::uint32_t>(decision.decode)) + " " + decision.reason;
+  for (const Candidate& candidate : decision.candidates) text += " " + std::to_string(candidate.ttft.count());
+  return text;
+}
+
+// Drives two Conductors with the same random requests, phases, losses and reports.
+TEST(Conductor, SameInputGivesTheSameDecisions) {
+  for (const auto policy : {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom,
+                            PlacementPolicy::kRoundRobin, PlacementPolicy::kLeastOutstanding}) {
+    const ConductorConfig config{.placement = policy, .admission = AdmissionPolicy::kEarly, .seed = 9};
+    Cluster a(config), b(config);
+    Rng rng(21);
+    int now = 0;
+    std::set<std::string> seen;
+    for (std::uint64_t i = 0; i < 2'000; ++i) {
+      now += static_cast<int>(rng.below(400));
+      const auto keys = make_keys(rng.below(5), static_cast<std::uint32_t>(rng.below(20)));
+      const std::string text = text_of(a.ask(i, keys, now));
+      ASSERT_EQ(text, text_of(b.ask(i, keys, now))) << i;
+      seen.insert(text);
+      const std::uint64_t other = rng.below(i + 1);
+      const auto phase = static_cast<Phase>(rng.below(5));
+      const auto lost = static_cast<std::uint32_t>(rng.below(2));
+      const bool loses = rng.below(50) == 0;
+      const auto node = static_cast<std::uint32_t>(rng.below(2));
+      const InstanceStats stats{.id = InstanceId{lost}, .outstanding = Millis(rng.below(3'000))};
+      for (Cluster* cluster : {&a, &b}) {
+        cluster->conductor->on_phase(RequestNumber{other}, phase, at(now));
+        cluster->conductor->on_stats(stats, at(now));
+        cluster->store(node, keys);
+        if (!loses) continue;
+        cluster->conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{lost}}, at(now));
+        cluster->conductor->on_instance(up(lost, Role::kPrefill, lost), at(now));
+      }
+    }
+    EXPECT_GT(seen.size(), 100u) << "the run was too dull to prove anything";
+  }
+}
+
+}  // namespace
+}  // namespace mooncake::conductor

@@ -1,0 +1,53 @@
+#include "conductor/load_estimate.h"
+
+#include <algorithm>
+
+namespace mooncake::conductor {
+namespace {
+
+template <typename T>
+T excess(T reported, T own) {
+  return reported > own ? reported - own : T{0};
+}
+
+}  // namespace
+
+void LoadEstimate::on_stats(const InstanceStats& stats, Instant now) {
+  const WorkLine& line = bookings_.prefill_line(stats.id);
+  const DecodeBookings own = bookings_.decode(stats.id);
+  Bias& bias = biases_[stats.id];
+  bias.at = now;
+  bias.work = stats.outstanding - line.left_of_pushed_by(now - kReportLag, now);
+  bias.prompts = std::int64_t{stats.running} + stats.queued - line.size_of_pushed_by(now - kReportLag);
+  bias.requests = excess(stats.running + stats.queued, own.requests);
+  bias.kv_tokens = excess(stats.kv_tokens_used, own.kv_tokens);
+}
+
+Nanos LoadEstimate::prefill_queue(InstanceId instance, Instant now) const {
+  const WorkLine& line = bookings_.prefill_line(instance);
+  const Bias known = bias(instance);
+  // Foreign work drains with time too; as long as ours is in the line, the line drains for both.
+  const Nanos drained = line.size() == 0 ? now - known.at : Nanos{0};
+  return std::max(Nanos{0}, line.left(now) + (known.work > Nanos{0} ? excess(known.work, drained) : known.work));
+}
+
+std::uint32_t LoadEstimate::prefill_requests(InstanceId instance) const {
+  const std::int64_t own = bookings_.prefill_line(instance).size();
+  return static_cast<std::uint32_t>(std::max(std::int64_t{0}, own + bias(instance).prompts));
+}
+
+DecodeBookings LoadEstimate::decode(InstanceId instance) const {
+  DecodeBookings load = bookings_.decode(instance);
+  const Bias known = bias(instance);
+  load.requests += known.requests;
+  load.kv_tokens += known.kv_tokens;
+  load.prompt_tokens += known.kv_tokens;  // of others' requests we do not know how much of it is prompt
+  return load;
+}
+
+LoadEstimate::Bias LoadEstimate::bias(InstanceId instance) const {
+  const auto at = biases_.find(instance);
+  return at == biases_.end() ? Bias{} : at->second;
+}
+
+}  // namespace mooncake::conductor

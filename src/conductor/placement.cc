@@ -1,0 +1,111 @@
+#include "conductor/placement.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/check.h"
+#include "kvcache/chunk_plan.h"
+
+namespace mooncake::conductor {
+namespace {
+
+Candidate evaluate_reuse(std::uint32_t reused_blocks, const PromptFacts& prompt, const PrefillFacts& facts,
+                         const kvcache::CostModel& cost) {
+  const auto id = static_cast<std::uint32_t>(facts.instance);
+  Candidate candidate;
+  candidate.instance = facts.instance;
+  candidate.role = Role::kPrefill;
+  candidate.local_prefix_blocks = facts.local_blocks;
+  candidate.reused_blocks = reused_blocks;
+  candidate.queue = facts.queue;
+  if (reused_blocks > facts.local_blocks) {
+    candidate.fetch_from = facts.sender;
+    const std::uint32_t missing_tokens = (reused_blocks - facts.local_blocks) * prompt.block_tokens;
+    candidate.transfer = facts.sender_backlog + cost.transfer(missing_tokens, false);
+  }
+  const std::uint32_t reused_tokens =
+      kvcache::reusable_tokens(prompt.prompt_tokens, reused_blocks * prompt.block_tokens, prompt.block_tokens);
+  candidate.prefill = cost.prefill(id, prompt.prompt_tokens, reused_tokens);
+  candidate.ttft = candidate.transfer + candidate.queue + candidate.prefill;
+  return candidate;
+}
+
+// More reuse wins a tie: it saves computation that somebody else could use.
+Candidate cheapest_reuse(const PromptFacts& prompt, const PrefillFacts& facts, const kvcache::CostModel& cost) {
+  Candidate cheapest = evaluate_reuse(prompt.best_blocks, prompt, facts, cost);
+  for (const std::uint32_t blocks : {facts.local_blocks, 0u}) {
+    Candidate other = evaluate_reuse(blocks, prompt, facts, cost);
+    if (other.ttft < cheapest.ttft) cheapest = other;
+  }
+  return cheapest;
+}
+
+// best / local, +infinity when only local is 0, 1 when both are.
+bool exceeds_threshold(std::uint32_t best, std::uint32_t local, double threshold) {
+  if (local == 0) return best > 0;
+  return static_cast<double>(best) / local > threshold;
+}
+
+std::size_t least_ttft(std::span<const Candidate> candidates) {
+  return static_cast<std::size_t>(std::ranges::min_element(candidates, {}, &Candidate::ttft) - candidates.begin());
+}
+
+DecodeFit fit_of(const DecodeFacts& facts, std::uint64_t kv_tokens, Nanos tbt, Nanos tbt_objective) {
+  const bool counts_tokens = facts.kv_tokens_max > 0;
+  if (facts.sequences_max == 0 || (counts_tokens && kv_tokens > facts.kv_tokens_max)) return DecodeFit::kNever;
+  if (facts.requests >= facts.sequences_max) return DecodeFit::kFull;
+  if (counts_tokens && facts.kv_tokens + kv_tokens > facts.kv_tokens_max) return DecodeFit::kFull;
+  return tbt > tbt_objective ? DecodeFit::kBreaksTbt : DecodeFit::kFits;
+}
+
+}  // namespace
+
+Candidate evaluate_prefill(PlacementPolicy policy, double balancing_threshold, const PromptFacts& prompt,
+                           const PrefillFacts& facts, const kvcache::CostModel& cost) {
+  CHECK(prompt.best_blocks >= facts.local_blocks);
+  if (policy != PlacementPolicy::kAlgorithm1) return cheapest_reuse(prompt, facts, cost);
+  const bool transfer = exceeds_threshold(prompt.best_blocks, facts.local_blocks, balancing_threshold);
+  return evaluate_reuse(transfer ? prompt.best_blocks : facts.local_blocks, prompt, facts, cost);
+}
+
+std::size_t PrefillChooser::choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding) {
+  CHECK(!candidates.empty() && outstanding.size() == candidates.size());
+  switch (policy_) {
+    case PlacementPolicy::kCostMin:
+    case PlacementPolicy::kAlgorithm1:
+      return least_ttft(candidates);
+    case PlacementPolicy::kRandom:
+      return rng_.below(candidates.size());
+    case PlacementPolicy::kLeastOutstanding:
+      return static_cast<std::size_t>(std::ranges::min_element(outstanding) - outstanding.begin());
+    case PlacementPolicy::kRoundRobin: {
+      const auto after = [this](const Candidate& candidate) { return !last_ || candidate.instance > *last_; };
+      const auto next = std::ranges::find_if(candidates, after);
+      const auto index = next == candidates.end() ? 0 : static_cast<std::size_t>(next - candidates.begin());
+      last_ = candidates[index].instance;
+      return index;
+    }
+  }
+  CHECK(false);
+}
+
+Nanos predicted_tbt(const DecodeFacts& facts, std::uint32_t prompt_tokens, const kvcache::CostModel& cost) {
+  return cost.tbt(static_cast<std::uint32_t>(facts.instance), facts.requests + 1, facts.prompt_tokens + prompt_tokens);
+}
+
+DecodeChoice choose_decode(std::span<const DecodeFacts> facts, std::uint32_t prompt_tokens, std::uint64_t kv_tokens,
+                           Nanos tbt_objective, const kvcache::CostModel& cost) {
+  CHECK(!facts.empty());
+  std::optional<DecodeChoice> best;
+  const auto rank = [&](const DecodeChoice& choice) {
+    return std::tuple(choice.fit, facts[choice.index].requests, facts[choice.index].kv_tokens);
+  };
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    const Nanos tbt = predicted_tbt(facts[i], prompt_tokens, cost);
+    const DecodeChoice choice{i, fit_of(facts[i], kv_tokens, tbt, tbt_objective), tbt};
+    if (!best || rank(choice) < rank(*best)) best = choice;
+  }
+  return *best;
+}
+
+}  // namespace mooncake::conductor

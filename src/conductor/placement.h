@@ -1,0 +1,95 @@
+// Placement: what a prompt would cost on every prefill instance, and which one takes it; the same for decode.
+//
+// For a prefill instance i, TTFT(i) = transfer + queue + prefill(prompt, reused). Policies differ in how much is reused
+// and in who is chosen:
+//
+//   cost-min           the cheapest of: the whole cached prefix (transferring what i's node lacks), i's own prefix
+//   only,
+//                      nothing. Least TTFT.
+//   algorithm1         the whole cached prefix if best / own prefix > threshold, else the own one. Least TTFT.
+//   random, round-robin, least-outstanding    reuse as cost-min; chosen without looking at TTFT.
+//
+// All ties break by lowest id. Pure and deterministic for a seed. Thread-compatible.
+// Source: FAST'25, Algorithm 1; docs/conductor.md, placement.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "conductor/conductor.h"
+#include "kvcache/cost_model.h"
+
+namespace mooncake::conductor {
+
+/// The prompt, and how much of it the whole cache holds.
+struct PromptFacts {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t block_tokens = 1;
+  std::uint32_t best_blocks = 0;  ///< leading blocks that are somewhere in the cache
+};
+
+/// A prefill instance that could take it.
+struct PrefillFacts {
+  InstanceId instance{};
+  std::uint32_t local_blocks = 0;  ///< leading blocks on its own node
+  NodeId sender{};                 ///< the other node with the longest prefix
+  Nanos sender_backlog{};          ///< before it can send anything
+  Nanos queue{};
+  std::uint32_t outstanding = 0;  ///< prompts that wait or run there
+};
+
+/// A decode instance that could take it.
+struct DecodeFacts {
+  InstanceId instance{};
+  std::uint32_t requests = 0;       ///< running or promised
+  std::uint64_t kv_tokens = 0;      ///< theirs, with their longest answers
+  std::uint64_t prompt_tokens = 0;  ///< theirs
+  std::uint32_t sequences_max = 1;
+  std::uint64_t kv_tokens_max = 0;
+};
+
+/// Costs of one prefill candidate under `policy`.
+Candidate evaluate_prefill(PlacementPolicy policy, double balancing_threshold, const PromptFacts& prompt,
+                           const PrefillFacts& facts, const kvcache::CostModel& cost);
+
+/// Chooses among prefill candidates. Holds what random and round robin need to remember.
+class PrefillChooser {
+ public:
+  PrefillChooser(PlacementPolicy policy, std::uint64_t seed) : policy_(policy), rng_(seed) {}
+
+  /// Index into `candidates`, which are not empty and ascend by id; `outstanding` goes with them.
+  std::size_t choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding);
+
+ private:
+  PlacementPolicy policy_;
+  Rng rng_;
+  std::optional<InstanceId> last_;  // round robin: chosen last
+};
+
+/// What a decode instance could do for a request.
+enum class DecodeFit : std::uint8_t {
+  kFits,       ///< joins at once and keeps the objective
+  kBreaksTbt,  ///< would slow everybody below the TBT objective
+  kFull,       ///< has to wait until others end
+  kNever,      ///< larger than the instance
+};
+
+struct DecodeChoice {
+  std::size_t index = 0;  ///< into the facts
+  DecodeFit fit = DecodeFit::kNever;
+  Nanos tbt{};
+};
+
+/// Predicted step time on one instance with the request added.
+Nanos predicted_tbt(const DecodeFacts& facts, std::uint32_t prompt_tokens, const kvcache::CostModel& cost);
+
+/// The least loaded instance (requests, then KVCache tokens, then id) of those that fit best. `facts` are not empty and
+/// ascend by id; `kv_tokens` is what the request needs with its longest answer.
+DecodeChoice choose_decode(std::span<const DecodeFacts> facts, std::uint32_t prompt_tokens, std::uint64_t kv_tokens,
+                           Nanos tbt_objective, const kvcache::CostModel& cost);
+
+}  // namespace mooncake::conductor

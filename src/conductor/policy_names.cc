@@ -1,0 +1,50 @@
+#include <array>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "conductor/conductor.h"
+
+namespace mooncake::conductor {
+namespace {
+
+constexpr std::array kPlacements = {
+    std::pair{PlacementPolicy::kCostMin, std::string_view("cost-min")},
+    std::pair{PlacementPolicy::kAlgorithm1, std::string_view("algorithm1")},
+    std::pair{PlacementPolicy::kRandom, std::string_view("random")},
+    std::pair{PlacementPolicy::kRoundRobin, std::string_view("round-robin")},
+    std::pair{PlacementPolicy::kLeastOutstanding, std::string_view("least-outstanding")},
+};
+constexpr std::array kAdmissions = {
+    std::pair{AdmissionPolicy::kNone, std::string_view("none")},
+    std::pair{AdmissionPolicy::kEarly, std::string_view("early")},
+};
+
+template <typename Names>
+auto parse(const Names& names, std::string_view what, std::string_view text)
+    -> Result<typename Names::value_type::first_type> {
+  std::string choices;
+  for (const auto& [policy, name] : names) {
+    if (name == text) return policy;
+    choices.append(choices.empty() ? "" : ", ").append(name);
+  }
+  return Status(Code::kInvalidArgument,
+                "unknown " + std::string(what) + " \"" + std::string(text) + "\"; choose one of " + choices);
+}
+
+template <typename Names, typename Policy>
+std::string_view name_of(const Names& names, Policy policy) {
+  for (const auto& [known, name] : names) {
+    if (known == policy) return name;
+  }
+  CHECK(false);
+}
+
+}  // namespace
+
+Result<PlacementPolicy> parse_placement(std::string_view name) { return parse(kPlacements, "placement", name); }
+Result<AdmissionPolicy> parse_admission(std::string_view name) { return parse(kAdmissions, "admission", name); }
+std::string_view placement_name(PlacementPolicy policy) { return name_of(kPlacements, policy); }
+std::string_view admission_name(AdmissionPolicy policy) { return name_of(kAdmissions, policy); }
+
+}  // namespace mooncake::conductor
