@@ -1,0 +1,79 @@
+#include "cli/command.h"
+#include "cli/role_commands.h"
+#include "cli/tool_commands.h"
+
+namespace mooncake::cli {
+namespace {
+
+Command role(std::string_view name, std::string_view summary, std::string_view examples,
+             int (*run)(const Invocation& invocation)) {
+  return {.name = name,
+          .summary = summary,
+          .examples = examples,
+          .section = name,
+          .argument = {},
+          .switches = {},
+          .run = run};
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {.name = "up",
+       .summary = "A whole cluster on this machine, as separate processes, until Ctrl-C",
+       .examples = "  mooncake up\n"
+                   "  mooncake up --engine simulated --prefill 4 --decode 4 --nodes 3\n"
+                   "  mooncake up --http 127.0.0.1:0 --run-dir here --admission early --ttft-slo-s 2\n",
+       .section = "up",
+       .argument = {},
+       .switches = {},
+       .run = run_up},
+      role("master", "Directory and membership of a cluster", "  mooncake master --listen 127.0.0.1:7000\n",
+           run_master),
+      role("node", "Store node: memory for KVCache blocks", "  mooncake node --name node-0 --master 127.0.0.1:7000\n",
+           run_node),
+      role("worker", "Prefill or decode worker with an engine",
+           "  mooncake worker --role prefill --name prefill-0 --master 127.0.0.1:7000 --node node-0\n", run_worker),
+      role("gateway", "OpenAI endpoint with the Conductor",
+           "  mooncake gateway --http 127.0.0.1:8080 --master 127.0.0.1:7000\n", run_gateway),
+      {.name = "chat",
+       .summary = "Talk to the model",
+       .examples = "  mooncake chat\n  mooncake chat --url http://127.0.0.1:8080 --system 'Answer in one sentence.'\n",
+       .section = "chat",
+       .argument = {},
+       .switches = {},
+       .run = run_chat},
+      {.name = "kv why",
+       .summary = "Why a request went where it went: every candidate, and what really happened",
+       .examples = "  mooncake kv why REQUEST_ID        (the header x-request-id of an answer)\n",
+       .section = "kv",
+       .argument = "request_id",
+       .switches = {},
+       .run = run_kv_why},
+      {.name = "config show",
+       .summary = "Every option's value",
+       .examples = "  mooncake config show --origin\n  mooncake --config mooncake.toml config show --origin\n",
+       .section = {},
+       .argument = {},
+       .switches = {"--origin"},
+       .run = run_config_show},
+      {.name = "config docs",
+       .summary = "docs/configuration.md, made from the option table",
+       .examples = {},
+       .section = {},
+       .argument = {},
+       .switches = {},
+       .run = run_config_docs},
+      {.name = "doctor",
+       .summary = "Whether this machine can run a cluster, and what to do if not",
+       .examples = "  mooncake doctor\n",
+       .section = "doctor",
+       .argument = {},
+       .switches = {},
+       .run = run_doctor},
+  };
+  return all;
+}
+
+}  // namespace mooncake::cli

@@ -1,0 +1,144 @@
+// `mooncake doctor`: whether this machine can run a cluster. Each line is one finding: what, whether it will do, and
+// what to do if not.
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/tool_commands.h"
+#include "net/event_loop.h"
+#include "net/http_server.h"
+#include "transfer/transfer_engine.h"
+
+namespace mooncake::cli {
+namespace {
+
+enum class Grade { kGood, kPoor, kBad };
+
+/// kPoor works, but slower; kBad keeps a cluster from running.
+struct Finding {
+  Grade grade = Grade::kGood;
+  std::string what;
+  std::string detail;
+};
+
+Finding check_port(const std::string& address) {
+  net::HttpServerConfig config;
+  config.listen = address;
+  auto server = net::HttpServer::create(config, [](const std::shared_ptr<net::HttpExchange>&) {});
+  if (server.ok()) return {Grade::kGood, "port", fmt::format("{} is free", (*server)->endpoint())};
+  return {Grade::kBad, "port", server.status().message() + "; choose another with --http"};
+}
+
+Finding check_memory() {
+  std::ifstream in("/proc/meminfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    if (!line.starts_with("MemAvailable:")) continue;
+    const double gib = std::strtod(line.c_str() + std::strlen("MemAvailable:"), nullptr) / (1 << 20);
+    // Three engines of the default model, a pool and the landing areas, when all are full.
+    constexpr double kWantedGib = 3;
+    const bool enough = gib >= kWantedGib;
+    return {enough ? Grade::kGood : Grade::kPoor, "memory",
+            fmt::format("{:.1f} GiB available{}", gib, enough ? "" : "; below 3 GiB use a smaller --pool-bytes")};
+  }
+  return {Grade::kPoor, "memory", "/proc/meminfo does not tell"};
+}
+
+Finding check_files() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  constexpr rlim_t kWanted = 16'384;  // 12,000 client connections, and those between processes
+  if (limit.rlim_max >= kWanted) return {Grade::kGood, "open files", fmt::format("{} allowed", limit.rlim_max)};
+  return {Grade::kPoor, "open files",
+          fmt::format("{} allowed: at most that many clients; raise `ulimit -Hn` to {}", limit.rlim_max, kWanted)};
+}
+
+Finding check_model(const Invocation& invocation) {
+  const std::string& engine = invocation.config.text("doctor.engine");
+  auto path = resolve_model(engine, invocation.config.text("doctor.model"), invocation.environment);
+  if (!path.ok()) return {Grade::kBad, "model", path.status().message()};
+  if (path->empty()) return {Grade::kGood, "model", "none needed"};
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(*path, error);
+  if (error) return {Grade::kBad, "model", fmt::format("{}: {}", *path, error.message())};
+  return {Grade::kGood, "model", fmt::format("{} ({} MB)", *path, bytes >> 20)};
+}
+
+Finding check_cpu() {
+  std::ifstream in("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    if (!line.starts_with("flags") && !line.starts_with("Features")) continue;
+    std::istringstream words(line);
+    std::string best = "no wide vectors: prefill will be slow";
+    std::string word;
+    int rank = 0;
+    const std::array<std::string, 4> known = {"asimd", "avx2", "avx512f", "avx512_vnni"};  // in rising order
+    while (words >> word) {
+      const auto at = std::find(known.begin(), known.end(), word);
+      const int found = at == known.end() ? 0 : static_cast<int>(at - known.begin()) + 1;
+      if (found > rank) {
+        rank = found;
+        best = word;
+      }
+    }
+    return {rank > 0 ? Grade::kGood : Grade::kPoor, "CPU",
+            fmt::format("{} cores, {}", ::sysconf(_SC_NPROCESSORS_ONLN), best)};
+  }
+  return {Grade::kPoor, "CPU", "/proc/cpuinfo does not tell"};
+}
+
+Finding check_shared_memory() {
+  const auto loop = net::EventLoop::create("doctor");
+  auto engine = transfer::TransferEngine::create({}, *loop);
+  if (!engine.ok()) return {Grade::kBad, "transfer", engine.status().message()};
+  auto memory = (*engine)->allocate_shared(1 << 20);
+  if (!memory.ok()) return {Grade::kPoor, "shm", memory.status().message() + "; blocks will go over tcp"};
+  (*engine)->free_shared(*memory);
+  return {Grade::kGood, "shm", "blocks go from memory to memory on this host"};
+}
+
+Finding check_cross_memory() {
+  int from = 42;
+  int to = 0;
+  const iovec local = {&to, sizeof to};
+  const iovec remote = {&from, sizeof from};
+  if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == sizeof to && to == from) {
+    return {Grade::kGood, "process_vm_readv", "allowed"};
+  }
+  return {Grade::kPoor, "process_vm_readv",
+          fmt::format("{}: memory outside the pools goes over tcp", std::strerror(errno))};
+}
+
+}  // namespace
+
+int run_doctor(const Invocation& invocation) {
+  const std::vector<Finding> findings = {check_port(invocation.config.text("doctor.http")),
+                                         check_memory(),
+                                         check_files(),
+                                         check_cpu(),
+                                         check_model(invocation),
+                                         check_shared_memory(),
+                                         check_cross_memory()};
+  bool bad = false;
+  for (const Finding& finding : findings) {
+    const std::array<std::string_view, 3> marks = {"ok  ", "poor", "BAD "};
+    fmt::print("{}  {:<17} {}\n", marks[static_cast<std::size_t>(finding.grade)], finding.what, finding.detail);
+    bad = bad || finding.grade == Grade::kBad;
+  }
+  fmt::print("{}\n", bad ? "A cluster cannot run here yet." : "A cluster can run here: mooncake up");
+  return bad ? kExitFailure : kExitOk;
+}
+
+}  // namespace mooncake::cli

@@ -1,0 +1,72 @@
+// `mooncake gateway`: the OpenAI front door with the Conductor.
+#include <fmt/core.h>
+
+#include "cli/role_commands.h"
+#include "cli/service_process.h"
+#include "serve/gateway/gateway_service.h"
+
+namespace mooncake::cli {
+namespace {
+
+/// How often the two conditions below are looked at: no one waits longer than this for nothing.
+constexpr Millis kLookEvery{5};
+/// A gateway without workers is said to be ready all the same after this long: it answers, if only 503.
+constexpr Seconds kWorkersWait{2};
+
+Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
+  const Config& config = invocation.config;
+  serve::GatewayConfig gateway;
+  gateway.name = config.text("gateway.name");
+  gateway.master = config.text("gateway.master");
+  gateway.http.listen = config.text("gateway.http");
+  gateway.model.kind = config.text("gateway.engine");
+  MC_ASSIGN_OR_RETURN(gateway.model.model_path,
+                      resolve_model(gateway.model.kind, config.text("gateway.model"), invocation.environment));
+  MC_ASSIGN_OR_RETURN(gateway.conductor.placement, conductor::parse_placement(config.text("gateway.placement")));
+  MC_ASSIGN_OR_RETURN(gateway.conductor.admission, conductor::parse_admission(config.text("gateway.admission")));
+  gateway.conductor.slo = {.ttft = from_ms(config.number("gateway.ttft_slo_s") * 1000),
+                           .tbt = from_ms(config.number("gateway.tbt_slo_ms"))};
+  gateway.cost_profile = gateway.model.kind == "simulated" ? "laptop" : "smollm2-cpu";
+  gateway.request_deadline = from_ms(config.number("gateway.request_timeout_s") * 1000);
+  return gateway;
+}
+
+/// Says ready once there is somebody to serve with, so that the first request after it is not the one that waits.
+void announce_with_workers(ServiceProcess& process, const serve::GatewayService& service, Deadline latest) {
+  const Instant now = process.loop().clock().now();
+  if (service.ready() || now >= latest) {
+    process.announce_ready(service.endpoint(), fmt::format("http://{}/metrics", service.endpoint()));
+  } else {
+    process.loop().post_at(now + kLookEvery,
+                           [&process, &service, latest] { announce_with_workers(process, service, latest); });
+  }
+}
+
+void await_idle(ServiceProcess& process, const serve::GatewayService& service, Deadline deadline, Task done) {
+  const Instant now = process.loop().clock().now();
+  if (service.requests_in_flight() == 0 || now >= deadline) return done();
+  process.loop().post_at(now + kLookEvery, [&process, &service, deadline, done = std::move(done)]() mutable {
+    await_idle(process, service, deadline, std::move(done));
+  });
+}
+
+}  // namespace
+
+int run_gateway(const Invocation& invocation) {
+  return run_service(invocation, "gateway", [&](ServiceProcess& process) -> Status {
+    MC_ASSIGN_OR_RETURN(serve::GatewayConfig config, gateway_config(invocation));
+    std::unique_ptr<serve::GatewayService> service;
+    config.on_joined = [&process, &service] {
+      announce_with_workers(process, *service, process.loop().clock().now() + kWorkersWait);
+    };
+    MC_ASSIGN_OR_RETURN(service, serve::GatewayService::create(std::move(config), process.transfer(), process.loop(),
+                                                               process.metrics()));
+    process.run([&](Deadline deadline, Task done) {
+      service->stop_accepting();
+      await_idle(process, *service, deadline, std::move(done));
+    });
+    return {};
+  });
+}
+
+}  // namespace mooncake::cli

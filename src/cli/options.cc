@@ -1,0 +1,247 @@
+#include "cli/options.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <vector>
+
+namespace mooncake::cli {
+namespace {
+
+/// Put there by tools/llama/model, which names it in the same way.
+constexpr std::string_view kDefaultModelFile = "models/smollm2-135m-instruct-q8_0.gguf";
+
+/// Processes of one kind on one machine; a mistyped zero should not fork a thousand times.
+constexpr double kProcessesMax = 64;
+constexpr double kGibibyte = 1024.0 * 1024 * 1024;
+
+/// The table under construction. Keys and flags are put together from a section and a name, so their text is kept here.
+class Table {
+ public:
+  void section(std::string_view name) { section_ = name; }
+
+  void text(std::string_view name, std::string_view value, std::string_view help,
+            std::vector<std::string_view> choices = {}) {
+    add(name, ConfigType::kString, value, help).choices = std::move(choices);
+  }
+  void integer(std::string_view name, std::string_view value, double min, double max, std::string_view help) {
+    bound(add(name, ConfigType::kInteger, value, help), min, max);
+  }
+  void number(std::string_view name, std::string_view value, double min, double max, std::string_view help) {
+    bound(add(name, ConfigType::kNumber, value, help), min, max);
+  }
+  void boolean(std::string_view name, std::string_view value, std::string_view help) {
+    add(name, ConfigType::kBoolean, value, help);
+  }
+
+  [[nodiscard]] const std::vector<ConfigOption>& rows() const { return rows_; }
+
+ private:
+  ConfigOption& add(std::string_view name, ConfigType type, std::string_view value, std::string_view help) {
+    const std::string& key = texts_.emplace_back(fmt::format("{}.{}", section_, name));
+    std::string& flag = texts_.emplace_back(fmt::format("--{}", name));
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    return rows_.emplace_back(
+        ConfigOption{.key = key, .type = type, .default_value = value, .help = help, .flag = flag});
+  }
+  static void bound(ConfigOption& option, double min, double max) {
+    option.min = min;
+    option.max = max;
+  }
+
+  std::string_view section_;
+  std::deque<std::string> texts_;  ///< a deque: its elements never move
+  std::vector<ConfigOption> rows_;
+};
+
+void add_log_level(Table& table) {
+  table.text("log_level", "info", "What is logged: this and everything graver.", {"debug", "info", "warn", "error"});
+}
+
+void add_engine(Table& table) {
+  table.text("engine", "llama", "What computes the model; `simulated` needs none and waits instead of computing.",
+             {"llama", "simulated"});
+  table.text("model", "", "GGUF file for the llama engine; empty: the default model that `make build` puts in place.");
+}
+
+void add_scheduling(Table& table) {
+  table.text("placement", "cost-min", "How the Conductor chooses instances.",
+             {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding"});
+  table.text("admission", "none", "Whom the Conductor refuses: `early` refuses what could not meet the objectives.",
+             {"none", "early"});
+  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, in seconds.");
+  table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, in milliseconds.");
+}
+
+void add_pool(Table& table) {
+  table.integer("pool_bytes", "536870912", 1 << 20, 1024 * kGibibyte, "Memory of one store node for KVCache blocks.");
+}
+
+/// What every process of a cluster has.
+void add_process(Table& table, std::string_view name) {
+  table.text("name", name, "The process's name, unique in the cluster.");
+  table.text("listen", "127.0.0.1:0", "Where its transfer engine listens; port 0 takes a free one.");
+  table.text("cluster_id", "default", "Processes with another cluster id are refused.");
+  table.text("log_file", "", "Where the log goes; empty: standard error.");
+  add_log_level(table);
+  table.integer("ready_fd", "-1", -1, 1'000'000,
+                "Descriptor that gets one JSON line when the process is ready; -1: none.");
+}
+
+/// Of processes other than the gateway, which answers all of it at its own address.
+void add_admin(Table& table) {
+  table.text("metrics", "127.0.0.1:0", "Where it answers /metrics, /livez and /readyz; port 0 takes a free one.");
+}
+
+void add_member(Table& table) { table.text("master", "", "The master's transfer endpoint, \"127.0.0.1:7000\"."); }
+
+void add_up(Table& table) {
+  table.section("up");
+  table.text("http", "127.0.0.1:8080", "Where the gateway serves the OpenAI API; port 0 takes a free one.");
+  table.integer("prefill", "2", 1, kProcessesMax, "Prefill workers.");
+  table.integer("decode", "1", 1, kProcessesMax, "Decode workers.");
+  table.integer("nodes", "1", 1, kProcessesMax, "Store nodes.");
+  add_engine(table);
+  table.text("run_dir", "", "Directory for cluster.json and the logs; empty: `run` in the cache directory.");
+  add_scheduling(table);
+  add_pool(table);
+  table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
+  table.boolean("restart", "true", "Start a process again when it died.");
+  add_log_level(table);
+}
+
+void add_roles(Table& table) {
+  table.section("master");
+  add_process(table, "master");
+  add_admin(table);
+
+  table.section("node");
+  add_process(table, "node-0");
+  add_admin(table);
+  add_member(table);
+  add_pool(table);
+
+  table.section("worker");
+  add_process(table, "worker-0");
+  add_admin(table);
+  add_member(table);
+  table.text("role", "prefill", "What this worker does.", {"prefill", "decode"});
+  add_engine(table);
+  table.text("node", "", "Name of the store node that its blocks go to first; empty: any.");
+  table.integer("threads", "1", 1, 1024, "Threads of the engine.");
+  table.integer("sequences_max", "0", 0, 4096,
+                "Requests in one batch; 0: 1 for prefill, 8 for decode, 32 for decode with the simulated engine.");
+  table.integer("context_tokens", "0", 0, 1 << 24, "Longest prompt plus answer; 0: the model's own.");
+  table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
+  table.integer("arena_bytes", "536870912", 1 << 20, 1024 * kGibibyte,
+                "Memory for KVCache on its way: prompts being prefilled, or landing for decode.");
+
+  table.section("gateway");
+  add_process(table, "gateway");
+  table.text("http", "127.0.0.1:8080", "Where the OpenAI API is served; port 0 takes a free one.");
+  add_member(table);
+  add_engine(table);
+  add_scheduling(table);
+  table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
+}
+
+void add_cluster_client(Table& table) {
+  table.text("url", "", "The gateway's URL; empty: that of the cluster in the run directory.");
+  table.text("run_dir", "", "Run directory of the cluster; empty: the default one.");
+}
+
+void add_tools(Table& table) {
+  table.section("chat");
+  add_cluster_client(table);
+  table.text("model", "", "Model to ask; empty: the one that the gateway serves.");
+  table.text("system", "", "System message at the start of the conversation.");
+  table.integer("max_tokens", "512", 1, 1 << 20, "Longest answer.");
+  table.number("temperature", "0.7", 0, 2, "0 always takes the likeliest token.");
+
+  table.section("kv");
+  add_cluster_client(table);
+
+  table.section("doctor");
+  table.text("http", "127.0.0.1:8080", "Address whose port must be free.");
+  add_engine(table);
+}
+
+Table make_table() {
+  Table table;
+  add_up(table);
+  add_roles(table);
+  add_tools(table);
+  return table;
+}
+
+const Table& table() {
+  static const Table instance = make_table();
+  return instance;
+}
+
+bool in_section(const ConfigOption& option, std::string_view section) {
+  return option.key.starts_with(section) && option.key.substr(section.size()).starts_with('.');
+}
+
+}  // namespace
+
+std::span<const ConfigOption> option_table() { return table().rows(); }
+
+std::span<const ConfigOption> section_options(std::string_view section) {
+  const auto rows = option_table();
+  const auto wanted = [&](const ConfigOption& option) { return in_section(option, section); };
+  const auto first = std::find_if(rows.begin(), rows.end(), wanted);
+  const auto last = std::find_if_not(first, rows.end(), wanted);
+  return {first, last};
+}
+
+Environment option_variables(const Environment& environment) {
+  Environment ours;
+  for (const ConfigOption& option : option_table()) {
+    const std::string prefix = config_environment_name(option.key.substr(0, option.key.find('.') + 1));
+    for (const auto& [name, value] : environment) {
+      if (name.starts_with(prefix)) ours.emplace(name, value);
+    }
+  }
+  return ours;
+}
+
+std::string variable(const Environment& environment, const std::string& name) {
+  const auto at = environment.find(name);
+  return at == environment.end() ? "" : at->second;
+}
+
+std::string cache_dir(const Environment& environment) {
+  if (std::string dir = variable(environment, "MOONCAKE_CACHE_DIR"); !dir.empty()) return dir;
+  if (std::string dir = variable(environment, "XDG_CACHE_HOME"); !dir.empty()) return dir + "/mooncake";
+  return variable(environment, "HOME") + "/.cache/mooncake";
+}
+
+std::string default_run_dir(const Environment& environment) { return cache_dir(environment) + "/run"; }
+
+Result<std::string> resolve_model(const std::string& engine, const std::string& model, const Environment& environment) {
+  if (!model.empty() || engine != "llama") return model;
+  const std::string path = fmt::format("{}/{}", cache_dir(environment), kDefaultModelFile);
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error)) return path;
+  return Status(
+      Code::kNotFound,
+      fmt::format("the default model is not in {}: get it with `make build` (or tools/llama/model), or give a "
+                  "GGUF file with --model",
+                  path));
+}
+
+std::string configuration_page() {
+  return "# Configuration\n\n"
+         "Every option can be set in a TOML file (`mooncake --config FILE ...`, a table for each section), in the\n"
+         "environment and on the command line: default < file < environment < flag. `mooncake config show --origin` "
+         "prints\n"
+         "every value and who set it. An unknown key is an error. A boolean flag has an opposite, as in "
+         "`--no-restart`.\n"
+         "This page is generated: `mooncake config docs > docs/configuration.md`.\n\n" +
+         config_markdown(option_table());
+}
+
+}  // namespace mooncake::cli

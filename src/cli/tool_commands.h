@@ -1,0 +1,15 @@
+// The tools, one function each. Options: the section of the same name.
+#pragma once
+
+#include "cli/command.h"
+
+namespace mooncake::cli {
+
+int run_up(const Invocation& invocation);
+int run_chat(const Invocation& invocation);
+int run_kv_why(const Invocation& invocation);
+int run_config_show(const Invocation& invocation);
+int run_config_docs(const Invocation& invocation);
+int run_doctor(const Invocation& invocation);
+
+}  // namespace mooncake::cli

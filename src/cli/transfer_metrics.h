@@ -1,0 +1,13 @@
+// The transfer engine's counters as metrics, so that both ends of a path can be compared.
+#pragma once
+
+#include "base/metrics.h"
+#include "transfer/transfer_engine.h"
+
+namespace mooncake::cli {
+
+/// Shows `engine`'s counters, by transport and peer, at every scrape:
+/// mooncake_transfer_bytes_sent, _bytes_received and _batches_failed. `engine` must outlive the last scrape.
+void export_transfer_stats(const transfer::TransferEngine& engine, Metrics& metrics);
+
+}  // namespace mooncake::cli
