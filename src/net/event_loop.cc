@@ -52,7 +52,8 @@ class AsioEventLoop final : public EventLoop {
       const MutexLock lock(mutex_);
       id = TimerId{++timer_count_};
       due_.emplace(id, when);
-      earliest = timers_.emplace(TimerKey{when, id}, std::move(task)).first == timers_.begin();
+      const auto timer = timers_.emplace(TimerKey{when, id}, std::move(task)).first;
+      earliest = timer == timers_.begin();
     }
     if (!earliest) return id;
     if (is_current()) {
