@@ -38,7 +38,7 @@ struct ModelInfo {
 
 /// What KVCache blocks of this model look like. Constant after load.
 struct KvLayout {
-  Key128 model;                  ///< hash of weights, hyper-parameters, rope, KV type, layer range and codec version
+  Key128 model;  ///< hash of weights, hyper-parameters, rope, KV type, layer range and codec version
   std::uint32_t block_tokens = 64;
   std::uint32_t layer_count = 0;
   std::uint64_t block_bytes = 0;  ///< of every block, also of a partial one (whose unused rows are zero)
@@ -81,11 +81,12 @@ class Engine {
   /// Tokens in the sequence.
   virtual Result<std::uint32_t> length(SequenceId sequence) const = 0;
 
-  /// Fills an empty sequence, once, with the first `token_count` tokens' KVCache. `blocks` are consecutive from block 0,
-  /// ceil(token_count / block_tokens) of them; the last may be partial. The caller has verified their checksums.
+  /// Fills an empty sequence, once, with the first `token_count` tokens' KVCache. `blocks` are consecutive from block
+  /// 0, ceil(token_count / block_tokens) of them; the last may be partial. The caller has verified their checksums.
   /// @return kCorrupt if the bytes cannot be this model's blocks, kInvalidArgument for a wrong count or size or a
   /// sequence that is not empty; the sequence is then empty.
-  virtual Status import_prefix(SequenceId sequence, std::span<const ConstByteSpan> blocks, std::uint32_t token_count) = 0;
+  virtual Status import_prefix(SequenceId sequence, std::span<const ConstByteSpan> blocks,
+                               std::uint32_t token_count) = 0;
 
   /// Writes block `index` of the sequence to `target`, block_bytes long: whole, or partial with zeroed unused rows.
   /// @return kOutOfRange if the sequence holds no token of it.
@@ -105,12 +106,12 @@ class Engine {
 
 /// Which engine to make, and how.
 struct EngineConfig {
-  std::string kind = "llama";          ///< "llama" or "simulated"
-  std::string model_path;              ///< GGUF file; llama only
+  std::string kind = "llama";  ///< "llama" or "simulated"
+  std::string model_path;      ///< GGUF file; llama only
   std::uint32_t threads = 1;
   std::uint32_t sequences_max = 1;
-  std::uint32_t context_tokens = 0;    ///< 0: the model's own
-  std::uint32_t chunk_tokens = 512;    ///< longest prefill item
+  std::uint32_t context_tokens = 0;  ///< 0: the model's own
+  std::uint32_t chunk_tokens = 512;  ///< longest prefill item
 };
 
 /// Loads the engine. @return kNotFound for a missing file, kCorrupt or kUnsupported for one that is no usable model,
