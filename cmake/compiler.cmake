@@ -32,3 +32,6 @@ if(MOONCAKE_SANITIZE)
     target_compile_options(mooncake_flags INTERFACE -Wno-tsan)  # Asio's fences; it has its own tsan path
   endif()
 endif()
+if(MOONCAKE_FUZZ)
+  target_compile_options(mooncake_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
