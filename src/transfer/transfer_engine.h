@@ -8,8 +8,8 @@
 // generation or without the right gets a typed error and touches no byte. A service that answers a message may itself
 // submit a batch on a range that the caller named in it: the owner of the bytes drives the transfer.
 //
-// Threads: every member may be called from any thread. Callbacks and handlers all run on the executor given to create(),
-// never inside the call that started them. Nothing here blocks, except where a comment says so.
+// Threads: every member may be called from any thread. Callbacks and handlers all run on the executor given to
+// create(), never inside the call that started them. Nothing here blocks, except where a comment says so.
 //
 // Source: docs/transfer.md.
 #pragma once
@@ -32,9 +32,11 @@
 
 namespace mooncake::transfer {
 
-/// Larger values go by bulk transfer; 1 MiB keeps a message from delaying the ones behind it by more than 1 ms at 10 Gb/s.
+/// Larger values go by bulk transfer; 1 MiB keeps a message from delaying the ones behind it by more than 1 ms at 10
+/// Gb/s.
 inline constexpr std::size_t kMessageBytesMax = 1u << 20;
-/// One batch is one allocation of control state; 4,096 slices of 64 KiB are 256 MiB, more than any request's KVCache here.
+/// One batch is one allocation of control state; 4,096 slices of 64 KiB are 256 MiB, more than any request's KVCache
+/// here.
 inline constexpr std::size_t kBatchRequestsMax = 4096;
 
 /// "host:port" of a peer's listening endpoint.
@@ -47,8 +49,8 @@ struct PeerHandle {
   auto operator<=>(const PeerHandle&) const = default;
 };
 
-/// A registered range of memory, as its owner and its peers name it. The generation is unique to one registration in one
-/// process lifetime, so a handle that outlives its segment is refused and never mistaken for a later one.
+/// A registered range of memory, as its owner and its peers name it. The generation is unique to one registration in
+/// one process lifetime, so a handle that outlives its segment is refused and never mistaken for a later one.
 struct SegmentHandle {
   std::uint32_t index = 0;
   std::uint64_t generation = 0;
@@ -61,10 +63,10 @@ enum class Access : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kReadWrite 
 /// One range to move. `local` lies inside one registered segment of this engine.
 struct TransferRequest {
   enum class Op : std::uint8_t { kRead, kWrite };
-  Op op = Op::kRead;            ///< kRead: remote to local. kWrite: local to remote.
-  ByteSpan local;               ///< its size is the length of the transfer
-  SegmentHandle segment;        ///< the peer's
-  std::uint64_t offset = 0;     ///< in the peer's segment, bytes
+  Op op = Op::kRead;         ///< kRead: remote to local. kWrite: local to remote.
+  ByteSpan local;            ///< its size is the length of the transfer
+  SegmentHandle segment;     ///< the peer's
+  std::uint64_t offset = 0;  ///< in the peer's segment, bytes
 };
 
 /// A message that the target's handler gets after the last byte of a write batch is visible there.
@@ -126,8 +128,8 @@ struct TransferConfig {
 
 /// Counters since creation; both ends of a path agree on them once it is quiet.
 struct TransferStats {
-  std::string transport;  ///< "mem", "shm" or "tcp"
-  std::string peer;       ///< node name from the peer's hello
+  std::string transport;             ///< "mem", "shm" or "tcp"
+  std::string peer;                  ///< node name from the peer's hello
   std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
   std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer
   std::uint64_t batches_failed = 0;
@@ -139,7 +141,8 @@ class TransferEngine {
   /// @return kUnavailable when the address cannot be bound (the message says why), kInvalidArgument for a bad config.
   static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config, Executor& executor);
 
-  /// Fails everything in flight with kCancelled (callbacks that cannot run any more are destroyed), closes connections, joins threads. Blocks briefly.
+  /// Fails everything in flight with kCancelled (callbacks that cannot run any more are destroyed), closes connections,
+  /// joins threads. Blocks briefly.
   virtual ~TransferEngine() = default;
 
   /// The endpoint peers connect to, with the real port.
@@ -148,8 +151,9 @@ class TransferEngine {
   /// The executor given to create(): what is built on this engine keeps its state there.
   [[nodiscard]] virtual Executor& executor() const = 0;
 
-  /// Memory that peers on this host can map: a memfd, zero-filled, populated lazily. It is unmapped by ~TransferEngine or
-  /// free_shared(), not by unregister_memory(). Prefer it for pools and landing areas; any other memory can be registered too.
+  /// Memory that peers on this host can map: a memfd, zero-filled, populated lazily. It is unmapped by ~TransferEngine
+  /// or free_shared(), not by unregister_memory(). Prefer it for pools and landing areas; any other memory can be
+  /// registered too.
   /// @return kExhausted when the system has no address space or memory for it.
   virtual Result<ByteSpan> allocate_shared(std::size_t bytes) = 0;
   /// Releases what allocate_shared returned. Every segment in it must have been unregistered.
@@ -164,12 +168,14 @@ class TransferEngine {
 
   /// The live peer at `name`, connecting in the background if there is none: calls made meanwhile wait for the
   /// handshake. Cheap when connected; call it before every call rather than keeping handles over failures.
-  /// @return kInvalidArgument if `name` is not "host:port". An unreachable peer shows as kUnavailable on its first call.
+  /// @return kInvalidArgument if `name` is not "host:port". An unreachable peer shows as kUnavailable on its first
+  /// call.
   virtual Result<PeerHandle> connect(const PeerName& name) = 0;
 
   /// Sends `payload` to the peer's handler of `method`. Fails with kUnavailable (never connected), kPeerLost,
   /// kDeadlineExceeded, kUnsupported (no such handler), kInvalidArgument (too large), or what the handler replied.
-  virtual void call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) = 0;
+  virtual void call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline,
+                    CallCallback done) = 0;
   /// As above, and blocks until the answer. Not from the engine's executor.
   Result<std::string> call_and_wait(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline);
 

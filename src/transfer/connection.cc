@@ -1,0 +1,186 @@
+#include "transfer/connection.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+namespace mooncake::transfer {
+namespace {
+
+/// Takes the descriptors out of a received message.
+void collect_fds(const msghdr& message, std::deque<UniqueFd>& fds) {
+  for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
+       control = CMSG_NXTHDR(const_cast<msghdr*>(&message), control)) {
+    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+}
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+}  // namespace
+
+std::shared_ptr<Connection> Connection::create(IoLoop& loop, std::unique_ptr<FdWatch> socket, Handler& handler) {
+  return std::shared_ptr<Connection>(new Connection(loop, std::move(socket), handler));
+}
+
+Connection::Connection(IoLoop& loop, std::unique_ptr<FdWatch> watch, Handler& handler)
+    : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this) {}
+
+void Connection::start() {
+  watch_->wait_readable([self = shared_from_this()] { self->read(); });
+}
+
+Status Connection::on_frame(const FrameHeader& header, std::string payload) {
+  const Status status = handler_->on_frame(*this, header, std::move(payload));
+  if (!open()) return {Code::kCancelled, "closed"};  // by the handler; nothing more is to be read
+  return status;
+}
+
+std::byte* Connection::on_bulk(const FrameHeader& header, const BulkRange& range) {
+  return handler_->on_bulk(*this, header, range);
+}
+
+Status Connection::on_bulk_end(const FrameHeader& header, const BulkRange& range) {
+  const Status status = handler_->on_bulk_end(*this, header, range);
+  if (!open()) return {Code::kCancelled, "closed"};
+  return status;
+}
+
+ssize_t Connection::receive(ByteSpan landing) {
+  std::array<iovec, 2> pieces = {{{landing.data(), landing.size()}, {staging_.data(), staging_.size()}}};
+  const bool direct = !landing.empty();
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kReceivedFdsMax)> control;
+  msghdr message{};
+  message.msg_iov = direct ? pieces.data() : &pieces[1];
+  message.msg_iovlen = direct ? 2 : 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t count = ::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (count > 0) collect_fds(message, fds_);
+  return count;
+}
+
+Status Connection::take_in(std::size_t count, std::size_t in_place) {
+  if (fds_.size() > kReceivedFdsMax) return {Code::kExhausted, "too many file descriptors"};
+  const std::size_t direct = std::min(count, in_place);
+  if (direct > 0) MC_RETURN_IF_ERROR(reader_.landed(direct));
+  return reader_.consume(ConstByteSpan(staging_).first(count - direct));
+}
+
+void Connection::read() {
+  std::size_t turn = 0;
+  while (open()) {
+    const ByteSpan landing = reader_.landing();
+    const ssize_t count = receive(landing);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && would_block(errno)) return start();
+    if (count < 0) return fail({Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno))}, false);
+    if (count == 0) return fail({Code::kPeerLost, "the peer closed the connection"}, false);
+    const auto got = static_cast<std::size_t>(count);
+    if (const Status status = take_in(got, landing.size()); !status.ok()) {
+      if (open()) fail(status, true);
+      return;
+    }
+    if (!open()) return;
+    if (got < landing.size() + staging_.size()) return start();  // the socket is empty: wait without asking once more
+    turn += got;
+    if (turn >= kTurnBytes) {
+      loop_.post([self = shared_from_this()] { self->read(); });
+      return;
+    }
+  }
+}
+
+void Connection::send(OutFrame frame) {
+  if (!open()) return;
+  out_.push(std::move(frame));
+  if (flushing_) return;
+  flushing_ = true;
+  loop_.post([self = shared_from_this()] { self->flush(); });
+}
+
+void Connection::flush() {
+  std::size_t turn = 0;
+  while (open() && !out_.empty()) {
+    const std::size_t before = out_.bytes();
+    if (before > kQueuedBytesMax) return fail({Code::kExhausted, "the peer does not read what it asked for"}, false);
+    if (!write_some()) {
+      if (!open()) return;
+      watch_->wait_writable([self = shared_from_this()] { self->flush(); });
+      return;
+    }
+    turn += before - std::min(before, out_.bytes());
+    if (turn >= kTurnBytes && open()) {
+      loop_.post([self = shared_from_this()] { self->flush(); });
+      return;
+    }
+  }
+  flushing_ = false;
+}
+
+/// @return false when the socket is full or has failed.
+bool Connection::write_some() {
+  int passed = -1;
+  const std::span<iovec> pieces = out_.gather(passed);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  if (passed >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  }
+  const ssize_t count = ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (count < 0) {
+    if (errno == EINTR) return true;
+    if (!would_block(errno)) fail({Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno))}, false);
+    return false;
+  }
+  out_.sent(static_cast<std::size_t>(count),
+            [this](const FrameHeader& header) { handler_->on_bulk_sent(*this, header); });
+  return true;
+}
+
+void Connection::fail(const Status& reason, bool tell) {
+  const std::shared_ptr<Connection> self = shared_from_this();  // the handler may drop us
+  close(reason, tell);
+  handler_->on_closed(*this, reason);
+}
+
+void Connection::close(const Status& reason, bool tell) {
+  if (!open()) return;
+  if (tell) {
+    FrameHeader header{.kind = FrameKind::kClose, .argument = static_cast<std::uint32_t>(reason.code())};
+    const OutFrame frame = OutFrame::make(header, {}, reason.message().substr(0, kReasonBytesMax));
+    // Best effort, and only between frames: a close in the middle of another frame would be read as its payload.
+    if (out_.between_frames()) {
+      static_cast<void>(::send(fd(), frame.head.data(), frame.head_bytes, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE));
+      static_cast<void>(::send(fd(), frame.payload.data(), frame.payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+    ::shutdown(fd(), SHUT_WR);
+    // Unread input would turn the close into a reset, which can overtake the reason.
+    for (int i = 0; i < 64 && ::recv(fd(), staging_.data(), staging_.size(), MSG_DONTWAIT) > 0; ++i) {
+    }
+  }
+  watch_->close();
+}
+
+UniqueFd Connection::take_fd() {
+  if (fds_.empty()) return {};
+  UniqueFd fd = std::move(fds_.front());
+  fds_.pop_front();
+  return fd;
+}
+
+}  // namespace mooncake::transfer

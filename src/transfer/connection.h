@@ -1,0 +1,93 @@
+// Connection: frames over one stream socket, TCP or unix. Bulk payload is received straight into the place its handler
+// names; frames of one turn of the loop leave in one system call.
+//
+// Loop thread only. A connection keeps itself alive while it waits for its socket; close() ends that.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "transfer/frame_reader.h"
+#include "transfer/io_loop.h"
+#include "transfer/out_queue.h"
+
+namespace mooncake::transfer {
+
+/// Read ahead of a header: some 50 small messages in one system call, and at most that much of a bulk payload is
+/// copied.
+inline constexpr std::size_t kStagingBytes = 8u << 10;
+/// After that many bytes other connections get their turn.
+inline constexpr std::size_t kTurnBytes = 4u << 20;
+/// A peer that does not read what it asked for is cut off when this much waits for it: 64 slices of 2 MiB, and half as
+/// much again in messages.
+inline constexpr std::size_t kQueuedBytesMax = 192u << 20;
+/// Descriptors that came and were not yet asked for.
+inline constexpr std::size_t kReceivedFdsMax = 8;
+
+class Connection final : public std::enable_shared_from_this<Connection>, private FrameReader::Sink {
+ public:
+  /// What a connection reports. A failure returned by on_frame or on_bulk_end closes it, telling the other side why.
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual Status on_frame(Connection& from, const FrameHeader& header, std::string payload) = 0;
+    /// See FrameReader::Sink.
+    virtual std::byte* on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) = 0;
+    virtual Status on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range) = 0;
+    /// A frame with borrowed bytes was written; they are the owner's again.
+    virtual void on_bulk_sent(Connection& from, const FrameHeader& header) = 0;
+    /// The connection is over, by the other side or by a fault on it. Not called after our own close().
+    virtual void on_closed(Connection& from, const Status& reason) = 0;
+  };
+
+  /// Takes a connected socket. It is shared by its owner and by what waits for the socket.
+  static std::shared_ptr<Connection> create(IoLoop& loop, std::unique_ptr<FdWatch> socket, Handler& handler);
+  ~Connection() override = default;
+
+  /// Begins to read.
+  void start();
+  /// Reports go to `handler` from now on. It must outlive the connection or its close().
+  void set_handler(Handler& handler) { handler_ = &handler; }
+
+  /// Queues a frame. Never calls back from inside. No-op after close().
+  void send(OutFrame frame);
+  /// See OutQueue::let_go.
+  OutQueue::LetGo let_go(FrameKind kind, std::uint64_t request_id) { return out_.let_go(kind, request_id); }
+  /// The bulk payload that is arriving, if one is, is thrown away from here on.
+  void divert() { reader_.divert(); }
+
+  /// Closes, after a last attempt to tell the other side why if `tell` is set. Borrowed bytes are let go.
+  void close(const Status& reason, bool tell);
+  [[nodiscard]] bool open() const { return watch_->fd() >= 0; }
+  [[nodiscard]] int fd() const { return watch_->fd(); }
+  [[nodiscard]] std::size_t queued_bytes() const { return out_.bytes(); }
+
+  /// The oldest descriptor that came with a frame, if any.
+  UniqueFd take_fd();
+
+ private:
+  Connection(IoLoop& loop, std::unique_ptr<FdWatch> watch, Handler& handler);
+
+  Status on_frame(const FrameHeader& header, std::string payload) override;
+  std::byte* on_bulk(const FrameHeader& header, const BulkRange& range) override;
+  Status on_bulk_end(const FrameHeader& header, const BulkRange& range) override;
+
+  void read();
+  ssize_t receive(ByteSpan landing);
+  Status take_in(std::size_t count, std::size_t in_place);
+  void flush();
+  bool write_some();
+  void fail(const Status& reason, bool tell);
+
+  IoLoop& loop_;
+  std::unique_ptr<FdWatch> watch_;
+  Handler* handler_;
+  FrameReader reader_;
+  OutQueue out_;
+  bool flushing_ = false;  // a flush is posted, or waits for the socket
+  std::array<std::byte, kStagingBytes> staging_;
+  std::deque<UniqueFd> fds_;
+};
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,183 @@
+#include "transfer/core.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <future>
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "transfer/host.h"
+
+namespace mooncake::transfer {
+
+Core::Core(TransferConfig config, Executor& executor) : context_(std::move(config), executor, random_seed()) {}
+
+Status Core::start() {
+  const TransferConfig& config = context_.config;
+  if (config.connections_per_peer < 1 || config.connections_per_peer > kConnectionsPerPeerMax) {
+    return {Code::kInvalidArgument, fmt::format("connections_per_peer must be 1 to {}", kConnectionsPerPeerMax)};
+  }
+  if (config.node_name.empty() || config.node_name.size() > kHelloStringMax ||
+      config.cluster_id.size() > kHelloStringMax) {
+    return {Code::kInvalidArgument, fmt::format("node_name and cluster_id have at most {} bytes", kHelloStringMax)};
+  }
+  MC_ASSIGN_OR_RETURN(const Endpoint endpoint, parse_endpoint(config.listen));
+  if (!is_loopback(endpoint)) {
+    return {Code::kInvalidArgument,
+            fmt::format("{} is no loopback address: without authentication an engine listens on loopback only",
+                        config.listen)};
+  }
+  MC_ASSIGN_OR_RETURN(tcp_socket_, listen_tcp(endpoint));
+  MC_ASSIGN_OR_RETURN(const Endpoint bound, local_endpoint(tcp_socket_.get()));
+  Hello& hello = context_.hello;
+  hello.epoch = random_seed() | 1;  // never 0
+  hello.boot_id = read_boot_id();
+  hello.cluster_id = config.cluster_id;
+  hello.node_name = config.node_name;
+  hello.listen = format_endpoint(bound);
+  if (config.enable_shm) {
+    const std::string socket = fmt::format("mooncake-{:016x}{:016x}", random_seed(), hello.epoch);
+    if (Result<UniqueFd> listening = listen_unix(socket); listening.ok()) {
+      unix_socket_ = std::move(*listening);
+      hello.shm_socket = socket;
+    } else {
+      log_warn("transfer: no shm: {}", listening.status().to_string());
+    }
+  }
+  MC_ASSIGN_OR_RETURN(self_, directory_.add(hello.listen));
+  context_.loop = IoLoop::create();
+  context_.loop->post([this] {
+    local_ = std::make_unique<LocalPeer>(context_, self_, post_reply());
+    listen_on(tcp_listener_, std::move(tcp_socket_), false);
+    if (unix_socket_.valid()) listen_on(unix_listener_, std::move(unix_socket_), true);
+  });
+  return {};
+}
+
+LocalPeer::PostReply Core::post_reply() {
+  // Responders may outlive the engine, and answer from any thread.
+  return [weak = weak_from_this()](PeerHandle peer, std::uint64_t request_id, Result<std::string> result) {
+    const std::shared_ptr<Core> self = weak.lock();
+    if (!self) return;
+    Core* const core = self.get();
+    core->context_.loop->post([core, peer, request_id, result = std::move(result)]() mutable {
+      if (Peer* found = core->find(peer)) found->reply(request_id, std::move(result));
+    });
+  };
+}
+
+void Core::shut_down() {
+  if (!context_.loop) return;
+  std::promise<void> done;
+  context_.loop->post([this, &done] {
+    stopping_ = true;
+    if (tcp_listener_) tcp_listener_->close();
+    if (unix_listener_) unix_listener_->close();
+    const std::set<HandshakePtr> handshakes = std::exchange(handshakes_, {});
+    for (const HandshakePtr& handshake : handshakes) handshake->cancel();
+    const Status why(Code::kCancelled, "the transfer engine ends");
+    while (!remotes_.empty()) {
+      const RemotePtr peer = remotes_.begin()->second;
+      peer->end(why);
+    }
+    local_->end(why);
+    done.set_value();
+  });
+  done.get_future().wait();
+  context_.loop->stop();
+}
+
+Result<PeerHandle> Core::connect(const PeerName& name) {
+  MC_ASSIGN_OR_RETURN(const Endpoint endpoint, parse_endpoint(name));
+  const PeerName canonical = format_endpoint(endpoint);
+  MC_ASSIGN_OR_RETURN(const PeerDirectory::Found found, directory_.find_or_add(canonical));
+  if (found.added) {
+    context_.loop->post([this, handle = found.handle, canonical] { dial(handle, canonical); });
+  }
+  return found.handle;
+}
+
+Peer* Core::find(PeerHandle peer) {
+  if (peer == self_) return local_.get();
+  const auto found = remotes_.find(peer.value);
+  return found == remotes_.end() ? nullptr : found->second.get();
+}
+
+void Core::call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
+  CallCallback posted = [&executor = context_.executor, done = std::move(done)](Result<std::string> result) mutable {
+    executor.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+  };
+  if (payload.size() > kMessageBytesMax) {
+    return posted(Status(Code::kInvalidArgument, fmt::format("a message of {} bytes, at most {} can be sent",
+                                                             payload.size(), kMessageBytesMax)));
+  }
+  context_.loop->post(
+      [this, peer, method, payload = std::move(payload), deadline, posted = std::move(posted)]() mutable {
+        Peer* const found = find(peer);
+        if (stopping_) return posted(Status(Code::kCancelled, "the transfer engine ends"));
+        if (found == nullptr) return posted(directory_.why_gone(peer));
+        found->call(method, std::move(payload), deadline, std::move(posted));
+      });
+}
+
+void Core::refuse(const std::shared_ptr<Batch::State>& batch, const Status& why) {
+  for (const SegmentHandle segment : batch->held) context_.segments.release(segment);
+  batch->held.clear();
+  batch->status = why;
+  batch->finished = true;
+  if (!batch->done) return;
+  context_.executor.post([done = std::move(batch->done), why]() mutable { done(why); });
+}
+
+void Core::submit(std::shared_ptr<Batch::State> batch) {
+  context_.loop->post([this, batch = std::move(batch)] {
+    Peer* const found = find(batch->peer);
+    if (stopping_) return refuse(batch, {Code::kCancelled, "the transfer engine ends"});
+    if (found == nullptr) return refuse(batch, directory_.why_gone(batch->peer));
+    if (batch->deadline <= IoLoop::now()) return refuse(batch, {Code::kDeadlineExceeded, "the deadline had passed"});
+    batch->timer = context_.loop->at(batch->deadline, [this, weak = std::weak_ptr(batch)] {
+      const auto late = weak.lock();
+      if (late && !late->finished) {
+        if (Peer* peer = find(late->peer))
+          peer->stop(late, {Code::kDeadlineExceeded, "the batch was not done in time"});
+      }
+    });
+    found->submit(batch);
+  });
+}
+
+void Core::stop(const std::shared_ptr<Batch::State>& batch, const Status& why) {
+  context_.loop->post([this, batch, why] {
+    if (batch->finished) return;
+    if (Peer* peer = find(batch->peer)) peer->stop(batch, why);
+  });
+}
+
+void Core::revoke(SegmentHandle segment) {
+  context_.loop->post([this, segment] {
+    for (const auto& [handle, peer] : remotes_) peer->revoke(segment);
+    local_->revoke(segment);
+  });
+}
+
+void Core::pool_gone(std::uint64_t pool) {
+  context_.loop->post([this, pool] {
+    for (const auto& [handle, peer] : remotes_) peer->pool_gone(pool);
+  });
+}
+
+void Core::ended(PeerHandle handle, bool was_live, const Status& why) {
+  const auto found = remotes_.find(handle.value);
+  if (found == remotes_.end()) return;
+  const RemotePtr peer = found->second;
+  remotes_.erase(found);
+  const auto live = epochs_.find(peer->hello().epoch);
+  if (live != epochs_.end() && live->second == peer) epochs_.erase(live);
+  directory_.remove(handle, !was_live, why);
+  if (stopping_ || !was_live) return;
+  log_info("transfer: {}", why.message());
+  context_.handlers.peer_lost(handle);
+}
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,178 @@
+// How a Core's peers come by their connections: accepting, dialling, and joining what belongs together. See core.h.
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+#include "transfer/core.h"
+
+namespace mooncake::transfer {
+
+Core::HandshakePtr Core::new_handshake(ConnectionRole role, Handshake::Done done) {
+  HandshakePtr handshake =
+      Handshake::create(context_, role, [this, done = std::move(done)](Handshake& self, Result<Hello> hello) {
+        handshakes_.erase(self.shared_from_this());
+        done(self, std::move(hello));
+      });
+  handshakes_.insert(handshake);
+  return handshake;
+}
+
+void Core::drop(Handshake& handshake, Code code, const std::string& why) {
+  handshake.connection()->close({code, why}, true);
+}
+
+void Core::listen_on(std::unique_ptr<FdWatch>& listener, UniqueFd socket, bool unix_socket) {
+  Result<std::unique_ptr<FdWatch>> watch = context_.loop->watch(std::move(socket));
+  if (!watch.ok()) return log_error("transfer: cannot accept connections: {}", watch.status().to_string());
+  listener = std::move(*watch);
+  listener->wait_readable([this, &listener, unix_socket] { accept_all(*listener, unix_socket); });
+}
+
+void Core::accept_all(FdWatch& listener, bool unix_socket) {
+  for (;;) {
+    UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket.valid()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      break;
+    }
+    if (handshakes_.size() >= kHandshakesMax) continue;  // closed at once
+    if (!unix_socket) set_no_delay(socket.get());
+    const ConnectionRole role = unix_socket ? ConnectionRole::kShm : ConnectionRole::kPrimary;
+    new_handshake(role, [this, unix_socket](Handshake& handshake, const Result<Hello>& hello) {
+      on_incoming(handshake, hello, unix_socket);
+    })->accept(std::move(socket));
+  }
+  const bool pause = errno != EAGAIN && errno != EWOULDBLOCK;
+  const auto wait = [this, &listener, unix_socket] {
+    if (listener.fd() >= 0)
+      listener.wait_readable([this, &listener, unix_socket] { accept_all(listener, unix_socket); });
+  };
+  if (!pause) return wait();
+  log_warn("transfer: cannot accept a connection: {}", errno_text(errno));
+  context_.loop->at(IoLoop::now() + kAcceptPause, wait);
+}
+
+Core::RemotePtr Core::by_epoch(std::uint64_t epoch) {
+  const auto found = epochs_.find(epoch);
+  return found == epochs_.end() ? nullptr : found->second;
+}
+
+Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
+  const auto found = remotes_.find(handle.value);
+  if (found != remotes_.end()) return found->second;
+  RemotePeer::Hooks hooks{
+      .ended = [this](PeerHandle peer, bool was_live, const Status& why) { ended(peer, was_live, why); },
+      .post_reply = post_reply(),
+  };
+  RemotePtr peer = std::make_shared<RemotePeer>(context_, handle, name, std::move(hooks));
+  remotes_.emplace(handle.value, peer);
+  return peer;
+}
+
+void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool unix_socket) {
+  if (!hello.ok()) return log_debug("transfer: refused a connection: {}", hello.status().to_string());
+  const bool shm = hello->role == ConnectionRole::kShm;
+  if (shm != unix_socket) return drop(handshake, Code::kCorrupt, "the hello's role does not fit the socket");
+  const RemotePtr peer = by_epoch(hello->epoch);
+  if (peer) {
+    if (shm) return peer->add_shm(handshake.connection());
+    if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
+      return drop(handshake, Code::kExhausted, "too many connections from this peer");
+    }
+    return peer->add(handshake.connection());
+  }
+  if (hello->role != ConnectionRole::kPrimary) return drop(handshake, Code::kStale, "that epoch is not live here");
+  begin_incoming(handshake, *hello);
+}
+
+void Core::begin_incoming(Handshake& handshake, const Hello& hello) {
+  const Result<Endpoint> endpoint = parse_endpoint(hello.listen);
+  if (!endpoint.ok() || hello.listen == name())
+    return drop(handshake, Code::kCorrupt, "the hello's endpoint cannot be its own");
+  const PeerName peer_name = format_endpoint(*endpoint);
+  Result<PeerDirectory::Found> found = directory_.find_or_add(peer_name);
+  if (!found.ok()) return drop(handshake, Code::kExhausted, found.status().message());
+  RemotePtr peer = remote(found->handle, peer_name);
+  if (peer->live()) {  // of another epoch: that process is gone, or about to be noticed gone
+    const Result<PeerHandle> handle = directory_.add(peer_name);
+    if (!handle.ok()) return drop(handshake, Code::kExhausted, handle.status().message());
+    peer = remote(*handle, peer_name);
+  }
+  begin(peer, hello, handshake);
+}
+
+void Core::begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake) {
+  epochs_[hello.epoch] = peer;
+  peer->begin(hello, handshake.connection());
+  if (peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
+}
+
+void Core::dial(PeerHandle handle, const PeerName& name) {
+  if (stopping_) return;
+  const RemotePtr peer = remote(handle, name);
+  if (peer->live()) return;  // it came to us first
+  const Result<Endpoint> endpoint = parse_endpoint(name);
+  CHECK(endpoint.ok());
+  Result<UniqueFd> socket = connect_tcp(*endpoint);
+  if (!socket.ok()) return peer->end(socket.status());
+  new_handshake(ConnectionRole::kPrimary, [this, peer](Handshake& handshake, const Result<Hello>& hello) {
+    on_outgoing(handshake, hello, peer);
+  })->dial(std::move(*socket));
+}
+
+void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const RemotePtr& peer) {
+  if (!hello.ok()) {
+    if (peer->live()) return;  // it came to us meanwhile
+    const Code code = hello.status().code() == Code::kPeerLost ? Code::kUnavailable : hello.status().code();
+    return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
+  }
+  if (peer->live() && peer->hello().epoch == hello->epoch) {
+    peer->add(handshake.connection());
+    return dial_more(peer);
+  }
+  if (peer->live() || peer->over()) return drop(handshake, Code::kStale, "this connection came too late");
+  if (hello->listen != peer->name() || by_epoch(hello->epoch) != nullptr) {
+    const std::string why = fmt::format("{} answers as {}", peer->name(), hello->listen);
+    drop(handshake, Code::kUnavailable, why);
+    return peer->end({Code::kUnavailable, why});
+  }
+  begin(peer, *hello, handshake);
+  dial_more(peer);
+}
+
+void Core::dial_more(const RemotePtr& peer) {
+  const Result<Endpoint> endpoint = parse_endpoint(peer->name());
+  for (std::size_t count = peer->connection_count(); count < context_.config.connections_per_peer; ++count) {
+    Result<UniqueFd> socket = connect_tcp(*endpoint);
+    if (!socket.ok()) return log_debug("transfer: {}", socket.status().to_string());
+    new_handshake(ConnectionRole::kExtra, [peer](Handshake& handshake, const Result<Hello>& hello) {
+      if (!hello.ok()) return;
+      if (!peer->live() || hello->epoch != peer->hello().epoch) return drop(handshake, Code::kStale, "another epoch");
+      peer->add(handshake.connection());
+    })->dial(std::move(*socket));
+  }
+}
+
+void Core::dial_shm(const RemotePtr& peer) {
+  Result<UniqueFd> socket = connect_unix(peer->hello().shm_socket);
+  if (!socket.ok()) {
+    log_debug("transfer: no shm with {}: {}", peer->name(), socket.status().to_string());
+    return peer->no_shm(true);
+  }
+  new_handshake(ConnectionRole::kShm, [peer](Handshake& handshake, const Result<Hello>& hello) {
+    if (!peer->live()) {
+      if (hello.ok()) drop(handshake, Code::kStale, "the peer is gone");
+      return;
+    }
+    if (!hello.ok()) return peer->no_shm(true);
+    if (hello->epoch != peer->hello().epoch) {
+      drop(handshake, Code::kStale, "another epoch");
+      return peer->no_shm(true);
+    }
+    peer->add_shm(handshake.connection());
+  })->dial(std::move(*socket));
+}
+
+}  // namespace mooncake::transfer

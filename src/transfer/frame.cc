@@ -1,0 +1,250 @@
+#include "transfer/frame.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/crc32c.h"
+
+namespace mooncake::transfer {
+namespace {
+
+constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
+    "none",          "hello",    "close",      "call",      "reply",       "notify",     "write",
+    "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",  "shm_pool",
+    "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release"};
+
+Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
+
+/// Takes integers and strings off the front of a payload; after the first shortage everything fails.
+class Cursor {
+ public:
+  explicit Cursor(ConstByteSpan bytes) : rest_(bytes) {}
+
+  template <typename T>
+  T integer() {
+    if (rest_.size() < sizeof(T)) return fail<T>();
+    const T value = load_le<T>(rest_.data());
+    rest_ = rest_.subspan(sizeof(T));
+    return value;
+  }
+
+  std::string text(std::size_t size_max) {
+    const auto size = integer<std::uint16_t>();
+    if (size > size_max || rest_.size() < size) return fail<std::string>();
+    std::string value(reinterpret_cast<const char*>(rest_.data()), size);
+    rest_ = rest_.subspan(size);
+    return value;
+  }
+
+  [[nodiscard]] bool ok() const { return ok_; }
+
+ private:
+  template <typename T>
+  T fail() {
+    ok_ = false;
+    rest_ = {};
+    return T{};
+  }
+
+  ConstByteSpan rest_;
+  bool ok_ = true;
+};
+
+template <typename T>
+void append_le(std::string& out, T value) {
+  std::array<std::byte, sizeof(T)> bytes;
+  store_le(bytes.data(), value);
+  out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void append_text(std::string& out, std::string_view text) {
+  text = text.substr(0, kHelloStringMax);
+  append_le(out, static_cast<std::uint16_t>(text.size()));
+  out.append(text);
+}
+
+/// Names reach logs and metrics: no byte below space, no DEL.
+bool printable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
+}
+
+}  // namespace
+
+std::uint64_t payload_bytes_max(FrameKind kind) {
+  switch (kind) {
+    case FrameKind::kHello:
+      return kHelloBytesMax;
+    case FrameKind::kCall:
+    case FrameKind::kReply:
+    case FrameKind::kNotify:
+      return kMessageBytesMax;
+    case FrameKind::kWrite:
+      return kRangeBytes + kBulkFrameBytesMax;
+    case FrameKind::kData:
+      return kBulkFrameBytesMax;
+    case FrameKind::kClose:
+    case FrameKind::kDone:
+      return kReasonBytesMax;
+    case FrameKind::kRead:
+    case FrameKind::kShmGrant:
+      return kRangeBytes;
+    case FrameKind::kShmPull:
+      return kRangeBytes + kSourceBytes;
+    case FrameKind::kShmGranted:
+      return kSourceBytes;
+    case FrameKind::kShmProbe:
+    case FrameKind::kShmPool:
+      return 16;
+    case FrameKind::kShmPoolGone:
+      return 8;
+    case FrameKind::kShmOff:
+    case FrameKind::kShmReady:
+    case FrameKind::kShmCancel:
+    case FrameKind::kShmRelease:
+      return 0;
+  }
+  return 0;
+}
+
+std::string_view frame_kind_name(FrameKind kind) {
+  const auto index = static_cast<std::size_t>(kind);
+  return index < kKindNames.size() ? kKindNames[index] : "unknown";
+}
+
+HeaderBytes encode_header(const FrameHeader& header) {
+  HeaderBytes bytes;
+  store_le(bytes.data(), kFrameMagic);
+  store_le(bytes.data() + 4, header.version);
+  store_le(bytes.data() + 5, static_cast<std::uint8_t>(header.kind));
+  store_le(bytes.data() + 6, header.flags);
+  store_le(bytes.data() + 8, header.request_id);
+  store_le(bytes.data() + 16, header.length);
+  store_le(bytes.data() + 24, header.argument);
+  store_le(bytes.data() + 28, crc32c(ConstByteSpan(bytes).first(28)));
+  return bytes;
+}
+
+Result<FrameHeader> decode_header(std::span<const std::byte, kHeaderBytes> bytes) {
+  if (load_le<std::uint32_t>(bytes.data()) != kFrameMagic) return corrupt("this is not a mooncake frame (wrong magic)");
+  if (load_le<std::uint32_t>(bytes.data() + 28) != crc32c(ConstByteSpan(bytes).first(28))) {
+    return corrupt("a frame header fails its crc32c");
+  }
+  const auto kind = load_le<std::uint8_t>(bytes.data() + 5);
+  FrameHeader header{.version = load_le<std::uint8_t>(bytes.data() + 4),
+                     .kind = static_cast<FrameKind>(kind),
+                     .flags = load_le<std::uint16_t>(bytes.data() + 6),
+                     .request_id = load_le<std::uint64_t>(bytes.data() + 8),
+                     .length = load_le<std::uint64_t>(bytes.data() + 16),
+                     .argument = load_le<std::uint32_t>(bytes.data() + 24)};
+  if (kind == 0 || kind > kFrameKindLast) return Status(Code::kUnsupported, fmt::format("unknown frame kind {}", kind));
+  if (header.kind != FrameKind::kHello && (header.version < kProtocolMin || header.version > kProtocolMax)) {
+    return Status(Code::kUnsupported, fmt::format("frame of protocol version {}, expected {} to {}", header.version,
+                                                  kProtocolMin, kProtocolMax));
+  }
+  if ((header.flags & ~kFlagOtherTransport) != 0) {
+    return Status(Code::kUnsupported, fmt::format("unknown frame flags {:#x}", header.flags));
+  }
+  if (header.length > payload_bytes_max(header.kind)) {
+    return Status(Code::kExhausted,
+                  fmt::format("a {} frame of {} bytes, at most {} are allowed", frame_kind_name(header.kind),
+                              header.length, payload_bytes_max(header.kind)));
+  }
+  return header;
+}
+
+std::string encode_hello(const Hello& hello) {
+  std::string out;
+  append_le(out, hello.version_min);
+  append_le(out, hello.version_max);
+  append_le(out, static_cast<std::uint8_t>(hello.role));
+  append_le(out, std::uint8_t{0});
+  append_le(out, hello.features);
+  append_le(out, hello.epoch);
+  out.append(reinterpret_cast<const char*>(hello.boot_id.data()), hello.boot_id.size());
+  append_text(out, hello.cluster_id);
+  append_text(out, hello.node_name);
+  append_text(out, hello.listen);
+  append_text(out, hello.shm_socket);
+  return out;
+}
+
+Result<Hello> decode_hello(ConstByteSpan bytes) {
+  Cursor cursor(bytes);
+  Hello hello;
+  hello.version_min = cursor.integer<std::uint8_t>();
+  hello.version_max = cursor.integer<std::uint8_t>();
+  const auto role = cursor.integer<std::uint8_t>();
+  cursor.integer<std::uint8_t>();
+  hello.features = cursor.integer<std::uint32_t>();
+  hello.epoch = cursor.integer<std::uint64_t>();
+  for (std::byte& b : hello.boot_id) b = static_cast<std::byte>(cursor.integer<std::uint8_t>());
+  hello.cluster_id = cursor.text(kHelloStringMax);
+  hello.node_name = cursor.text(kHelloStringMax);
+  hello.listen = cursor.text(kHelloStringMax);
+  hello.shm_socket = cursor.text(kHelloStringMax);
+  if (!cursor.ok()) return corrupt("the hello ends early");
+  if (role > static_cast<std::uint8_t>(ConnectionRole::kShm)) return corrupt("the hello has an unknown role");
+  hello.role = static_cast<ConnectionRole>(role);
+  if (hello.epoch == 0) return corrupt("the hello has no epoch");
+  if (!printable(hello.cluster_id) || !printable(hello.node_name) || !printable(hello.listen)) {
+    return corrupt("the hello has control characters in a name");
+  }
+  return hello;
+}
+
+Result<std::uint8_t> common_version(const Hello& theirs) {
+  const std::uint8_t version = std::min(kProtocolMax, theirs.version_max);
+  if (version >= kProtocolMin && version >= theirs.version_min) return version;
+  return Status(Code::kUnsupported, fmt::format("no common protocol version: {} to {} here, {} to {} there",
+                                                kProtocolMin, kProtocolMax, theirs.version_min, theirs.version_max));
+}
+
+void encode_range(const BulkRange& range, std::span<std::byte, kRangeBytes> out) {
+  store_le(out.data(), range.segment.index);
+  store_le(out.data() + 4, std::uint32_t{0});
+  store_le(out.data() + 8, range.segment.generation);
+  store_le(out.data() + 16, range.offset);
+  store_le(out.data() + 24, range.length);
+}
+
+Result<BulkRange> decode_range(ConstByteSpan bytes) {
+  if (bytes.size() != kRangeBytes) return corrupt("a range has the wrong size");
+  return BulkRange{.segment = {load_le<std::uint32_t>(bytes.data()), load_le<std::uint64_t>(bytes.data() + 8)},
+                   .offset = load_le<std::uint64_t>(bytes.data() + 16),
+                   .length = load_le<std::uint64_t>(bytes.data() + 24)};
+}
+
+void encode_source(const ShmSource& source, std::span<std::byte, kSourceBytes> out) {
+  store_le(out.data(), source.pool);
+  store_le(out.data() + 8, source.at);
+  store_le(out.data() + 16, source.length);
+}
+
+Result<ShmSource> decode_source(ConstByteSpan bytes) {
+  if (bytes.size() != kSourceBytes) return corrupt("a source has the wrong size");
+  return ShmSource{load_le<std::uint64_t>(bytes.data()), load_le<std::uint64_t>(bytes.data() + 8),
+                   load_le<std::uint64_t>(bytes.data() + 16)};
+}
+
+Result<ShmPull> decode_pull(ConstByteSpan bytes) {
+  if (bytes.size() != kRangeBytes + kSourceBytes) return corrupt("a pull has the wrong size");
+  ShmPull pull;
+  MC_ASSIGN_OR_RETURN(pull.target, decode_range(bytes.first(kRangeBytes)));
+  MC_ASSIGN_OR_RETURN(pull.source, decode_source(bytes.subspan(kRangeBytes)));
+  if (pull.target.length != pull.source.length) return corrupt("a pull names two lengths");
+  return pull;
+}
+
+Result<U64Pair> decode_pair(ConstByteSpan bytes) {
+  if (bytes.size() != 16) return corrupt("a pair has the wrong size");
+  return U64Pair{load_le<std::uint64_t>(bytes.data()), load_le<std::uint64_t>(bytes.data() + 8)};
+}
+
+Status decode_status(std::uint32_t argument, std::string_view text) {
+  const Code code = code_from_wire(argument);
+  if (argument == 0) return {};
+  return {code, std::string(text.substr(0, kReasonBytesMax))};
+}
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,175 @@
+// Frames: what two TransferEngines say to each other over a stream socket. Pure encoding and decoding; no I/O.
+//
+// A frame is a header of 32 bytes and `length` bytes of payload. Header, little-endian:
+//
+//    0  u32  magic       0x4654434d, "MCTF" in memory order
+//    4  u8   version     of the protocol, as the hello exchange agreed
+//    5  u8   kind        FrameKind
+//    6  u16  flags       kFlag...; unknown bits are refused
+//    8  u64  request id  chosen by the asking side, echoed by the answer; 0 where nothing is asked
+//   16  u64  length      payload bytes that follow, at most payload_bytes_max(kind)
+//   24  u32  argument    method (call, notify), Code (reply, done, close), else 0
+//   28  u32  crc32c      of bytes 0 to 27
+//
+// Payloads, by kind:
+//
+//   hello          u8 version_min, u8 version_max, u8 role, u8 zero, u32 features, u64 epoch, 16 bytes boot id, then
+//   four
+//                  strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket. A later version
+//                  may append fields: what follows is ignored. The layout up to there is the same in every version.
+//   close          text: why the sender closes the connection; argument = Code
+//   call, notify   message; argument = method
+//   reply          argument = 0: message. Else: text of the failure
+//   write          range (32 bytes), then range.length bytes of data
+//   read           range
+//   data           the bytes that a read asked for
+//   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
+//   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
+//
+//   range          u32 segment index, u32 zero, u64 generation, u64 offset, u64 length
+//   source         u64 pool (0: the sender's own address space), u64 offset in the pool or address, u64 length
+//
+// Every function here is total: any bytes give a value or a Status, and none reads outside what it was given.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "transfer/transfer_engine.h"
+
+namespace mooncake::transfer {
+
+inline constexpr std::uint32_t kFrameMagic = 0x4654434d;
+inline constexpr std::size_t kHeaderBytes = 32;
+/// The versions of the protocol that this build speaks.
+inline constexpr std::uint8_t kProtocolMin = 1;
+inline constexpr std::uint8_t kProtocolMax = 1;
+/// The version in the header of a hello, in all versions of the protocol.
+inline constexpr std::uint8_t kHelloVersion = 1;
+
+enum class FrameKind : std::uint8_t {
+  kHello = 1,
+  kClose = 2,
+  kCall = 3,
+  kReply = 4,
+  kNotify = 5,
+  kWrite = 6,
+  kRead = 7,
+  kData = 8,
+  kDone = 9,
+  kShmOff = 10,       ///< "I have no shm path to you: do not wait for one"
+  kShmProbe = 11,     ///< u64 address, u64 nonce: "try to read this from my address space"
+  kShmReady = 12,     ///< argument 1: the probe was readable, so foreign memory may be named as a source
+  kShmPool = 13,      ///< u64 pool, u64 bytes, and a file descriptor: "this is my pool"
+  kShmPoolGone = 14,  ///< u64 pool
+  kShmPull = 15,      ///< range, source: "copy my bytes into your segment"; answered by done
+  kShmCancel = 16,    ///< gives up the pull of that request id; it is answered by done all the same
+  kShmGrant = 17,     ///< range: "let me copy from your segment"; answered by granted, or done
+  kShmGranted = 18,   ///< source; the owner keeps the range in place until released
+  kShmRelease = 19,   ///< the copy is over (argument 1: and the bytes arrived)
+};
+inline constexpr std::uint8_t kFrameKindLast = 19;
+
+/// On done: the range is fine, but this transport cannot reach it; use another.
+inline constexpr std::uint16_t kFlagOtherTransport = 1;
+
+struct FrameHeader {
+  std::uint8_t version = kProtocolMax;
+  FrameKind kind = FrameKind::kClose;
+  std::uint16_t flags = 0;
+  std::uint64_t request_id = 0;
+  std::uint64_t length = 0;
+  std::uint32_t argument = 0;
+  bool operator==(const FrameHeader&) const = default;
+};
+
+/// A range of a segment, as it is named to its owner.
+struct BulkRange {
+  SegmentHandle segment;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  bool operator==(const BulkRange&) const = default;
+};
+inline constexpr std::size_t kRangeBytes = 32;
+
+/// Where a peer on this host finds bytes without a socket.
+struct ShmSource {
+  std::uint64_t pool = 0;  ///< 0: the address space of the sender
+  std::uint64_t at = 0;    ///< offset in the pool, or address
+  std::uint64_t length = 0;
+  bool operator==(const ShmSource&) const = default;
+};
+inline constexpr std::size_t kSourceBytes = 24;
+
+/// What a connection is for. Only a primary one may begin an epoch; the others join a peer that is there already.
+enum class ConnectionRole : std::uint8_t { kPrimary = 0, kExtra = 1, kShm = 2 };
+
+struct Hello {
+  std::uint8_t version_min = kProtocolMin;
+  std::uint8_t version_max = kProtocolMax;
+  ConnectionRole role = ConnectionRole::kPrimary;
+  std::uint32_t features = 0;
+  std::uint64_t epoch = 0;  ///< names one lifetime of one engine; random, not 0
+  std::array<std::byte, 16> boot_id{};
+  std::string cluster_id;
+  std::string node_name;
+  std::string listen;
+  std::string shm_socket;  ///< abstract unix socket; empty: no shm
+  bool operator==(const Hello&) const = default;
+};
+/// Long enough for host names (253 by RFC 1035), short enough that a hello fits a page.
+inline constexpr std::size_t kHelloStringMax = 255;
+inline constexpr std::size_t kHelloBytesMax = 4096;
+/// Texts of failures are cut at this size.
+inline constexpr std::size_t kReasonBytesMax = 1024;
+/// One bulk frame carries a stripe, below 2 MiB by the planner; 8 MiB leaves other versions room.
+inline constexpr std::size_t kBulkFrameBytesMax = 8u << 20;
+
+/// The largest payload of a frame of that kind.
+std::uint64_t payload_bytes_max(FrameKind kind);
+/// "call", "shm_pull".
+std::string_view frame_kind_name(FrameKind kind);
+
+using HeaderBytes = std::array<std::byte, kHeaderBytes>;
+HeaderBytes encode_header(const FrameHeader& header);
+/// @return kCorrupt (magic, crc32c), kUnsupported (version, kind, flags), kExhausted (oversize length). Each is a
+/// reason to close the connection: there is no way to find the next header.
+Result<FrameHeader> decode_header(std::span<const std::byte, kHeaderBytes> bytes);
+
+/// Strings longer than kHelloStringMax are cut.
+std::string encode_hello(const Hello& hello);
+/// @return kCorrupt if it ends early, or holds control characters, an unknown role or no epoch.
+Result<Hello> decode_hello(ConstByteSpan bytes);
+/// The highest version both sides speak. @return kUnsupported with both ranges in the message.
+Result<std::uint8_t> common_version(const Hello& theirs);
+
+void encode_range(const BulkRange& range, std::span<std::byte, kRangeBytes> out);
+/// @return kCorrupt if the size is wrong.
+Result<BulkRange> decode_range(ConstByteSpan bytes);
+
+void encode_source(const ShmSource& source, std::span<std::byte, kSourceBytes> out);
+Result<ShmSource> decode_source(ConstByteSpan bytes);
+
+struct ShmPull {
+  BulkRange target;
+  ShmSource source;
+};
+/// @return kCorrupt if the size is wrong or the two lengths differ.
+Result<ShmPull> decode_pull(ConstByteSpan bytes);
+
+/// Two u64: the payload of shm_probe and shm_pool.
+struct U64Pair {
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+};
+Result<U64Pair> decode_pair(ConstByteSpan bytes);
+
+/// The Status that a reply, done or close frame carries. Argument 0 is success.
+Status decode_status(std::uint32_t argument, std::string_view text);
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,57 @@
+// Handshake: one connection from its first packet to the exchange of hellos, in at most kConnectTimeout. Both sides
+// send their hello at once; whoever sees something wrong says so and closes. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "transfer/connection.h"
+#include "transfer/context.h"
+
+namespace mooncake::transfer {
+
+/// Connecting and both hellos. A loopback handshake takes under a millisecond; a host that drops packets answers never.
+inline constexpr Millis kConnectTimeout{3'000};
+
+class Handshake final : public std::enable_shared_from_this<Handshake>, private Connection::Handler {
+ public:
+  /// Told once: the connection with the other side's hello, or why there is none. The connection's reports still come
+  /// here, so the receiver must take it over (set_handler) or close it before it returns.
+  using Done = std::function<void(Handshake&, Result<Hello>)>;
+
+  /// `role` is what our hello says the connection is for. Shared with the timer and with `done`'s owner.
+  static std::shared_ptr<Handshake> create(Context& context, ConnectionRole role, Done done);
+
+  /// For a socket that connect_tcp() or connect_unix() began.
+  void dial(UniqueFd socket);
+  /// For an accepted socket.
+  void accept(UniqueFd socket);
+  /// Ends it without a word.
+  void cancel();
+
+  [[nodiscard]] const std::shared_ptr<Connection>& connection() const { return connection_; }
+
+ private:
+  Handshake(Context& context, ConnectionRole role, Done done)
+      : context_(context), role_(role), done_(std::move(done)) {}
+
+  Status on_frame(Connection& from, const FrameHeader& header, std::string payload) override;
+  std::byte* on_bulk(Connection&, const FrameHeader&, const BulkRange&) override { return nullptr; }
+  Status on_bulk_end(Connection&, const FrameHeader&, const BulkRange&) override;
+  void on_bulk_sent(Connection&, const FrameHeader&) override {}
+  void on_closed(Connection& from, const Status& reason) override;
+
+  bool watch(UniqueFd socket);
+  void greet();
+  [[nodiscard]] Status check(const Hello& hello) const;
+  void finish(Result<Hello> result);
+
+  Context& context_;
+  const ConnectionRole role_;
+  Done done_;
+  std::unique_ptr<FdWatch> dialing_;
+  std::shared_ptr<Connection> connection_;
+  TimerId timer_{0};
+};
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,56 @@
+#include "transfer/mem/mem_transport.h"
+
+namespace mooncake::transfer {
+
+void MemTransport::start(SliceId id, const Slice& slice) {
+  const bool read = slice.op == TransferRequest::Op::kRead;
+  const Result<std::byte*> remote = context_.segments.acquire(slice.remote, read ? Access::kRead : Access::kWrite);
+  if (!remote.ok()) {
+    context_.loop->post([this, id, status = remote.status(), alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) sink_.on_slice_done(id, status);
+    });
+    return;
+  }
+  running_[static_cast<std::uint64_t>(id)] = slice.remote.segment;
+  copies_.push(CopyJob{
+      .id = static_cast<std::uint64_t>(id),
+      .segment = slice.remote.segment,
+      .to = read ? slice.local.data() : *remote,
+      .from = read ? *remote : slice.local.data(),
+      .bytes = slice.local.size(),
+      .pid = 0,
+      .pool = nullptr,
+      .done = [this, id, range = slice.remote, read](const Status& status) { finish(id, range, read, status); }});
+}
+
+/// The sink counts this engine as the asking side; here it is the other side too.
+void MemTransport::finish(SliceId id, const BulkRange& range, bool read, const Status& status) {
+  running_.erase(static_cast<std::uint64_t>(id));
+  context_.segments.release(range.segment);
+  const std::string& self = context_.config.node_name;
+  if (status.ok() && read) context_.stats.sent(self, name(), range.length);
+  if (status.ok() && !read) context_.stats.received(self, name(), range.length);
+  sink_.on_slice_done(id, status);
+}
+
+Abandoned MemTransport::abandon(SliceId id, const Slice& /*slice*/) {
+  const auto found = running_.find(static_cast<std::uint64_t>(id));
+  if (found != running_.end()) {
+    copies_.forget(found->first);
+    context_.segments.release(found->second);
+    running_.erase(found);
+  }
+  return Abandoned::kForgotten;
+}
+
+void MemTransport::revoke(SegmentHandle segment) {
+  copies_.revoke(segment, {Code::kStale, "the segment was unregistered during the copy"});
+}
+
+void MemTransport::close() {
+  copies_.clear();
+  for (const auto& [id, segment] : running_) context_.segments.release(segment);
+  running_.clear();
+}
+
+}  // namespace mooncake::transfer

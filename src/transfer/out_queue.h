@@ -1,0 +1,75 @@
+// OutQueue: the frames that wait to be written to one connection, as the gather list of the next system call. No I/O.
+//
+// Messages overtake bulk frames that have not begun. A bulk frame borrows its bytes until it is written or let_go(): a
+// frame on the wire cannot be taken back, so the bytes still unsent are copied and the frame ends as it would have.
+// Thread-compatible.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <deque>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "transfer/fd.h"
+#include "transfer/frame.h"
+
+namespace mooncake::transfer {
+
+struct OutFrame {
+  FrameHeader header;                                                     ///< its length is filled in by make()
+  std::array<std::byte, kHeaderBytes + kRangeBytes + kSourceBytes> head;  ///< encoded header and small payload
+  std::size_t head_bytes = 0;
+  std::string payload;  ///< owned
+  ConstByteSpan bulk;   ///< borrowed
+  UniqueFd fd;          ///< travels with the first byte; unix sockets only
+
+  /// A frame whose payload is `small` (at most 56 bytes), then `payload`, then `bulk`.
+  static OutFrame make(FrameHeader header, ConstByteSpan small = {}, std::string payload = {}, ConstByteSpan bulk = {});
+  [[nodiscard]] std::size_t bytes() const { return head_bytes + payload.size() + bulk.size(); }
+};
+
+class OutQueue {
+ public:
+  /// How a frame came to give its borrowed bytes back.
+  enum class LetGo : std::uint8_t {
+    kUnknown,  ///< no such frame: it is written, or never was
+    kUnsent,   ///< taken out; not a byte of it was sent
+    kCopied,   ///< partly sent; the rest goes out from a copy
+  };
+  /// Pieces of one system call: 64 frames of header and payload fit well below IOV_MAX (1024).
+  static constexpr std::size_t kGatherMax = 128;
+  /// Frames are put in wire order this far ahead, so that a message waits for at most this much bulk.
+  static constexpr std::size_t kCommitBytes = 1u << 20;
+
+  void push(OutFrame frame);
+  [[nodiscard]] bool empty() const { return wire_.empty() && urgent_.empty() && bulk_.empty(); }
+  /// True if no frame is partly sent.
+  [[nodiscard]] bool between_frames() const { return front_sent_ == 0; }
+  /// Bytes not yet sent.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+  /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
+  /// until the next call of anything.
+  std::span<iovec> gather(int& fd);
+  /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through.
+  void sent(std::size_t count, const std::function<void(const FrameHeader&)>& on_sent);
+
+  /// Gives the borrowed bytes of the bulk frame of that kind and request back at once.
+  LetGo let_go(FrameKind kind, std::uint64_t request_id);
+
+ private:
+  void commit();
+
+  std::deque<OutFrame> urgent_;
+  std::deque<OutFrame> bulk_;
+  std::deque<OutFrame> wire_;   // in wire order; the front may be partly sent
+  std::size_t wire_bytes_ = 0;  // unsent bytes in wire_
+  std::size_t front_sent_ = 0;  // bytes of wire_.front() that are sent
+  std::size_t bytes_ = 0;
+  std::array<iovec, kGatherMax> pieces_;
+};
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,206 @@
+#include "transfer/remote_peer.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace mooncake::transfer {
+
+RemotePeer::RemotePeer(Context& context, PeerHandle handle, PeerName name, Hooks hooks)
+    : context_(context),
+      handle_(handle),
+      name_(std::move(name)),
+      hooks_(std::move(hooks)),
+      calls_(*context.loop),
+      queue_(context, queue_hooks()) {}
+
+SliceQueue::Hooks RemotePeer::queue_hooks() {
+  return {
+      .choose = [this](const Slice& slice, const Transport* refused) -> Transport* {
+        if (shm_ && refused == nullptr && shm_->carries(slice)) return shm_.get();
+        return tcp_.get();
+      },
+      .notify =
+          [this](const SliceQueue::BatchPtr& batch) {
+            batch->notify_id = ++last_id_;
+            ask(FrameKind::kNotify, batch->notify_id, batch->notify->method, std::move(batch->notify->payload), kNever,
+                [this, batch](Result<std::string> result) { queue_.notify_done(batch, result.status()); });
+          },
+      .forget_notify = [this](std::uint64_t id) { calls_.forget(id); },
+      .next_id = [this] { return ++last_id_; },
+      .peer_name = [this]() -> std::string_view { return state_ == State::kConnecting ? name_ : hello_.node_name; },
+      .transport_name = [this]() -> std::string_view { return shm_ && shm_->ready() ? "shm" : "tcp"; },
+  };
+}
+
+std::string RemotePeer::display_name() const {
+  return hello_.node_name.empty() ? name_ : fmt::format("{} at {}", hello_.node_name, name_);
+}
+
+bool RemotePeer::wants_shm() const {
+  return !context_.hello.shm_socket.empty() && !hello_.shm_socket.empty() && context_.hello.boot_id == hello_.boot_id;
+}
+
+void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connection) {
+  CHECK(state_ == State::kConnecting);
+  state_ = State::kLive;
+  hello_ = hello;
+  tcp_ = std::make_unique<TcpTransport>(context_, queue_, hello_.node_name);
+  add(std::move(connection));
+  for (OutFrame& frame : waiting_) tcp_->control().send(std::move(frame));
+  waiting_.clear();
+  if (!wants_shm()) return queue_.open();
+  context_.loop->at(IoLoop::now() + kShmWait, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->state_ == State::kLive) self->queue_.open();
+  });
+}
+
+void RemotePeer::add(std::shared_ptr<Connection> connection) {
+  connection->set_handler(*this);
+  tcp_->add(std::move(connection));
+}
+
+void RemotePeer::add_shm(std::shared_ptr<Connection> connection) {
+  if (shm_) return connection->close({Code::kAlreadyExists, "there is a shm connection already"}, true);
+  connection->set_handler(*this);
+  shm_ = std::make_unique<ShmTransport>(context_, queue_, hello_.node_name, std::move(connection));
+}
+
+void RemotePeer::no_shm(bool tell) {
+  if (tell) send_message(FrameKind::kShmOff, 0, 0, {});
+  queue_.open();
+}
+
+void RemotePeer::send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload) {
+  FrameHeader header{.kind = kind, .request_id = id, .argument = argument};
+  OutFrame frame = OutFrame::make(header, {}, std::move(payload));
+  if (tcp_) {
+    tcp_->control().send(std::move(frame));
+  } else {
+    waiting_.push_back(std::move(frame));
+  }
+}
+
+void RemotePeer::call(std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
+  ask(FrameKind::kCall, ++last_id_, method, std::move(payload), deadline, std::move(done));
+}
+
+void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
+                     CallCallback done) {
+  if (calls_.full()) {
+    return done(Status(Code::kExhausted, fmt::format("{} calls to {} wait for an answer, the most there can be",
+                                                     kCallsMax, display_name())));
+  }
+  calls_.add(id, deadline, std::move(done));
+  send_message(kind, id, method, std::move(payload));
+}
+
+void RemotePeer::reply(std::uint64_t request_id, Result<std::string> result) {
+  --answering_;
+  if (result.ok() && result->size() > kMessageBytesMax) {
+    result = Status(Code::kInternal,
+                    fmt::format("the reply has {} bytes, at most {} can be sent", result->size(), kMessageBytesMax));
+  }
+  if (result.ok()) return send_message(FrameKind::kReply, request_id, 0, std::move(*result));
+  const Status& status = result.status();
+  send_message(FrameKind::kReply, request_id, static_cast<std::uint32_t>(status.code()),
+               status.message().substr(0, kReasonBytesMax));
+}
+
+Status RemotePeer::on_frame(Connection& from, const FrameHeader& header, std::string payload) {
+  if (header.kind == FrameKind::kClose) {
+    return {Code::kPeerLost, "the peer closed the connection: " + payload.substr(0, kReasonBytesMax)};
+  }
+  if (shm_ && shm_->owns(from)) {
+    MC_RETURN_IF_ERROR(shm_->on_frame(header, payload));
+    if (shm_->ready()) queue_.open();
+    return {};
+  }
+  return on_tcp_frame(from, header, std::move(payload));
+}
+
+Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std::string payload) {
+  switch (header.kind) {
+    case FrameKind::kCall:
+    case FrameKind::kNotify:
+      on_message(header, std::move(payload));
+      return {};
+    case FrameKind::kReply:
+      if (header.argument == 0) {
+        calls_.complete(header.request_id, std::move(payload));
+      } else {
+        calls_.complete(header.request_id, decode_status(header.argument, payload));
+      }
+      return {};
+    case FrameKind::kRead:
+      return tcp_->on_read(from, header, payload);
+    case FrameKind::kDone:
+      return tcp_->on_done(header, payload);
+    case FrameKind::kShmOff:
+      queue_.open();
+      return {};
+    default:
+      return {Code::kCorrupt, fmt::format("a {} frame does not belong here", frame_kind_name(header.kind))};
+  }
+}
+
+void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
+  const std::uint64_t id = header.request_id;
+  ++answering_;
+  if (answering_ > kAnsweringMax) {
+    return reply(id, Status(Code::kExhausted, fmt::format("{} calls wait for an answer already", kAnsweringMax)));
+  }
+  const bool notify = header.kind == FrameKind::kNotify;
+  Responder::Send send = [](Result<std::string>) {};
+  if (!notify) {
+    send = [post = hooks_.post_reply, handle = handle_, id](Result<std::string> result) {
+      post(handle, id, std::move(result));
+    };
+  }
+  if (!context_.handlers.dispatch(handle_, header.argument, std::move(payload), std::move(send))) {
+    return reply(id, Status(Code::kUnsupported, fmt::format("{} has no handler for method {}",
+                                                            context_.config.node_name, header.argument)));
+  }
+  if (notify) reply(id, std::string());  // delivered; what the handler says about it goes nowhere
+}
+
+std::byte* RemotePeer::on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) {
+  return tcp_->owns(from) ? tcp_->on_bulk(from, header, range) : nullptr;
+}
+
+Status RemotePeer::on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range) {
+  if (!tcp_->owns(from)) return {Code::kCorrupt, "bulk frames do not belong on a unix socket"};
+  return tcp_->on_bulk_end(from, header, range);
+}
+
+void RemotePeer::on_bulk_sent(Connection& /*from*/, const FrameHeader& header) { tcp_->on_bulk_sent(header); }
+
+void RemotePeer::on_closed(Connection& /*from*/, const Status& reason) {
+  end(Status(Code::kPeerLost, fmt::format("{} is lost: {}", display_name(), reason.message())));
+}
+
+void RemotePeer::revoke(SegmentHandle segment) {
+  if (tcp_) tcp_->revoke(segment);
+  if (shm_) shm_->revoke(segment);
+}
+
+void RemotePeer::pool_gone(std::uint64_t pool) {
+  if (shm_) shm_->pool_gone(pool);
+}
+
+void RemotePeer::end(const Status& why) {
+  if (state_ == State::kOver) return;
+  const std::shared_ptr<RemotePeer> self = shared_from_this();  // the engine drops us in ended()
+  const bool was_live = state_ == State::kLive;
+  // The connections go first: then no medium touches the memory of the batches that fail next.
+  if (tcp_) tcp_->close(why, true);
+  if (shm_) shm_->close(why);
+  state_ = State::kOver;
+  waiting_.clear();
+  calls_.fail_all(why);
+  queue_.fail_all(why);
+  hooks_.ended(handle_, was_live, why);
+}
+
+}  // namespace mooncake::transfer

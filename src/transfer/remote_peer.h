@@ -1,0 +1,98 @@
+// RemotePeer: a peer in another engine. It is connecting until a hello has been exchanged, then live, then over. While
+// it is connecting, calls and batches wait.
+//
+// Loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "transfer/call_table.h"
+#include "transfer/connection.h"
+#include "transfer/context.h"
+#include "transfer/peer.h"
+#include "transfer/shm/shm_transport.h"
+#include "transfer/slice_queue.h"
+#include "transfer/tcp/tcp_transport.h"
+
+namespace mooncake::transfer {
+
+/// Calls of one peer that wait for their handler's answer. Above the callers' own limit, because callers give up at
+/// their deadline and handlers do not know.
+inline constexpr std::size_t kAnsweringMax = 8192;
+/// How long batches wait for shm before they take tcp.
+inline constexpr Millis kShmWait{1'000};
+
+class RemotePeer final : public Peer, public std::enable_shared_from_this<RemotePeer>, private Connection::Handler {
+ public:
+  /// What a peer asks of the engine.
+  struct Hooks {
+    /// The epoch is over; nothing of it runs any more. `was_live`: a hello had been exchanged.
+    std::function<void(PeerHandle, bool was_live, const Status& why)> ended;
+    /// Sends a reply from any thread.
+    std::function<void(PeerHandle, std::uint64_t request_id, Result<std::string>)> post_reply;
+  };
+
+  RemotePeer(Context& context, PeerHandle handle, PeerName name, Hooks hooks);
+
+  [[nodiscard]] PeerHandle handle() const { return handle_; }
+  [[nodiscard]] const PeerName& name() const { return name_; }
+  [[nodiscard]] const Hello& hello() const { return hello_; }
+  [[nodiscard]] bool live() const { return state_ == State::kLive; }
+  [[nodiscard]] bool over() const { return state_ == State::kOver; }
+  [[nodiscard]] std::size_t connection_count() const { return tcp_ ? tcp_->connection_count() : 0; }
+
+  /// The first connection has exchanged hellos: the epoch begins.
+  void begin(const Hello& hello, std::shared_ptr<Connection> connection);
+  /// One more connection to the live peer.
+  void add(std::shared_ptr<Connection> connection);
+  /// The unix connection to the live peer.
+  void add_shm(std::shared_ptr<Connection> connection);
+  /// True if both sides want shm.
+  [[nodiscard]] bool wants_shm() const;
+  /// There will be no shm: batches go over tcp. `tell` the peer too.
+  void no_shm(bool tell);
+
+  void call(std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) override;
+  void reply(std::uint64_t request_id, Result<std::string> result) override;
+  void submit(std::shared_ptr<Batch::State> batch) override { queue_.submit(std::move(batch)); }
+  void stop(const std::shared_ptr<Batch::State>& batch, const Status& why) override { queue_.stop(batch, why); }
+  void revoke(SegmentHandle segment) override;
+  void pool_gone(std::uint64_t pool) override;
+  void end(const Status& why) override;
+
+ private:
+  enum class State : std::uint8_t { kConnecting, kLive, kOver };
+
+  Status on_frame(Connection& from, const FrameHeader& header, std::string payload) override;
+  std::byte* on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) override;
+  Status on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range) override;
+  void on_bulk_sent(Connection& from, const FrameHeader& header) override;
+  void on_closed(Connection& from, const Status& reason) override;
+
+  Status on_tcp_frame(Connection& from, const FrameHeader& header, std::string payload);
+  void on_message(const FrameHeader& header, std::string payload);
+  void send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload);
+  void ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
+           CallCallback done);
+  SliceQueue::Hooks queue_hooks();
+  [[nodiscard]] std::string display_name() const;
+
+  Context& context_;
+  const PeerHandle handle_;
+  const PeerName name_;
+  Hooks hooks_;
+  State state_ = State::kConnecting;
+  Hello hello_;
+  std::uint64_t last_id_ = 0;
+  std::size_t answering_ = 0;      // calls of the peer that wait for an answer of ours
+  std::vector<OutFrame> waiting_;  // messages that wait for the first connection
+  CallTable calls_;
+  SliceQueue queue_;
+  std::unique_ptr<TcpTransport> tcp_;  // once live
+  std::unique_ptr<ShmTransport> shm_;  // once there is a unix connection
+};
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,125 @@
+#include "transfer/segment_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mooncake::transfer {
+namespace {
+
+bool allows(Access granted, Access needed) {
+  return (static_cast<unsigned>(granted) & static_cast<unsigned>(needed)) == static_cast<unsigned>(needed);
+}
+
+}  // namespace
+
+Result<SegmentHandle> SegmentTable::add(ByteSpan memory, Access access) {
+  if (memory.empty() || memory.data() == nullptr)
+    return Status(Code::kInvalidArgument, "a segment needs at least one byte");
+  MutexLock lock(mutex_);
+  if (free_.empty() && entries_.size() >= kSegmentsMax) {
+    return Status(Code::kExhausted, fmt::format("{} segments are registered, the most there can be", kSegmentsMax));
+  }
+  std::uint32_t index = 0;
+  if (free_.empty()) {
+    index = static_cast<std::uint32_t>(entries_.size());
+    entries_.emplace_back();
+  } else {
+    index = free_.back();
+    free_.pop_back();
+  }
+  if (generation_next_ == 0) ++generation_next_;  // 0 is SegmentHandle{}, which names nothing
+  Entry& entry = entries_[index];
+  entry = Entry{.begin = memory.data(),
+                .bytes = memory.size(),
+                .generation = generation_next_++,
+                .holds = 0,
+                .access = access,
+                .live = true,
+                .done = nullptr};
+  return SegmentHandle{index, entry.generation};
+}
+
+SegmentTable::Entry* SegmentTable::find(SegmentHandle segment) {
+  if (segment.index >= entries_.size()) return nullptr;
+  Entry& entry = entries_[segment.index];
+  return entry.generation == segment.generation && segment.generation != 0 ? &entry : nullptr;
+}
+
+void SegmentTable::free(std::uint32_t index) {
+  entries_[index] = Entry{};
+  free_.push_back(index);
+}
+
+Status SegmentTable::revoke(SegmentHandle segment, Done done) {
+  {
+    MutexLock lock(mutex_);
+    Entry* entry = find(segment);
+    if (entry == nullptr || !entry->live) return {Code::kStale, "no such segment: it was unregistered before"};
+    entry->live = false;
+    if (entry->holds > 0) {
+      entry->done = std::move(done);
+      return {};
+    }
+    free(segment.index);
+  }
+  if (done) done();
+  return {};
+}
+
+Result<std::byte*> SegmentTable::acquire(const BulkRange& range, Access needed) {
+  MutexLock lock(mutex_);
+  Entry* entry = find(range.segment);
+  if (entry == nullptr || !entry->live) {
+    return Status(Code::kStale, fmt::format("segment {} has no generation {:016x} (any more)", range.segment.index,
+                                            range.segment.generation));
+  }
+  if (!allows(entry->access, needed)) {
+    return Status(Code::kPermissionDenied, fmt::format("segment {} does not allow peers to {}", range.segment.index,
+                                                       needed == Access::kRead ? "read" : "write"));
+  }
+  if (range.offset > entry->bytes || range.length > entry->bytes - range.offset) {
+    return Status(Code::kOutOfRange, fmt::format("{} bytes at {} of segment {}, which has {}", range.length,
+                                                 range.offset, range.segment.index, entry->bytes));
+  }
+  ++entry->holds;
+  return entry->begin + range.offset;
+}
+
+Status SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(local.data());
+  const std::uintptr_t end = begin + local.size();
+  const std::size_t held_before = held.size();
+  bool inside = false;
+  MutexLock lock(mutex_);
+  for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+    Entry& entry = entries_[index];
+    const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
+    const std::uintptr_t entry_end = entry_begin + entry.bytes;
+    if (!entry.live || entry_end <= begin || end <= entry_begin) continue;
+    inside = inside || (entry_begin <= begin && end <= entry_end);
+    const SegmentHandle handle{index, entry.generation};
+    if (std::ranges::find(held, handle) != held.end()) continue;
+    held.push_back(handle);
+    ++entry.holds;
+  }
+  if (inside) return {};
+  for (std::size_t i = held_before; i < held.size(); ++i) --entries_[held[i].index].holds;
+  held.resize(held_before);
+  return {Code::kInvalidArgument, "the local range lies in no registered segment"};
+}
+
+void SegmentTable::release(SegmentHandle segment) {
+  Done done;
+  {
+    MutexLock lock(mutex_);
+    Entry* entry = find(segment);
+    CHECK(entry != nullptr && entry->holds > 0);
+    if (--entry->holds > 0 || entry->live) return;
+    done = std::move(entry->done);
+    free(segment.index);
+  }
+  if (done) done();
+}
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,69 @@
+// SegmentTable: the registered memory of one engine. Checks every access from outside, and counts who is using what, so
+// that memory goes back to its owner only when nobody touches it.
+//
+// A generation is used once: it counts up from a random start, so a handle of an earlier process at the same address is
+// as stale as one of an earlier registration here. Thread-safe.
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "transfer/frame.h"
+
+namespace mooncake::transfer {
+
+/// A store client registers each buffer of each request for its duration; 65,536 is far above what a node has in
+/// flight, and keeps a leak from growing unseen.
+inline constexpr std::size_t kSegmentsMax = 65'536;
+
+class SegmentTable {
+ public:
+  using Done = absl::AnyInvocable<void()>;
+
+  /// Generations count up from `generation_first`, which is random in a real engine.
+  explicit SegmentTable(std::uint64_t generation_first) : generation_next_(generation_first) {}
+
+  /// @return kInvalidArgument for an empty range, kExhausted at kSegmentsMax.
+  Result<SegmentHandle> add(ByteSpan memory, Access access) EXCLUDES(mutex_);
+
+  /// From now on the handle is stale. `done` runs once the last hold is released: inside this call or that release().
+  /// @return kStale if there is no such segment; then `done` is dropped.
+  Status revoke(SegmentHandle segment, Done done) EXCLUDES(mutex_);
+
+  /// Checks an access from outside and holds the segment for it. Nothing is read or written.
+  /// @return kStale, kPermissionDenied, kOutOfRange (offset + length may wrap around: checked without adding).
+  Result<std::byte*> acquire(const BulkRange& range, Access needed) EXCLUDES(mutex_);
+
+  /// Holds every segment that shares bytes with `local`, each once in `held` however often it is asked for.
+  /// @return kInvalidArgument if no segment contains all of `local`; then nothing new is held.
+  Status acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) EXCLUDES(mutex_);
+
+  /// Ends one hold.
+  void release(SegmentHandle segment) EXCLUDES(mutex_);
+
+ private:
+  struct Entry {
+    std::byte* begin = nullptr;
+    std::size_t bytes = 0;
+    std::uint64_t generation = 0;
+    std::uint32_t holds = 0;
+    Access access = Access::kNone;
+    bool live = false;  // registered and not revoked
+    Done done;          // set by revoke() while there are holds
+  };
+
+  Entry* find(SegmentHandle segment) REQUIRES(mutex_);
+  void free(std::uint32_t index) REQUIRES(mutex_);
+
+  Mutex mutex_;
+  std::vector<Entry> entries_ GUARDED_BY(mutex_);
+  std::vector<std::uint32_t> free_ GUARDED_BY(mutex_);
+  std::uint64_t generation_next_ GUARDED_BY(mutex_);
+};
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,192 @@
+#include "transfer/slice_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mooncake::transfer {
+namespace {
+
+/// Slices of one request begin at multiples of a page, so that copies stay aligned.
+constexpr std::size_t kSliceAlign = 4096;
+
+}  // namespace
+
+std::size_t slice_bytes(std::size_t total, std::size_t done) {
+  const std::size_t count = std::max<std::size_t>(1, total / kStripeBytesMin);
+  const std::size_t even = (total + count - 1) / count;
+  const std::size_t aligned = (even + kSliceAlign - 1) / kSliceAlign * kSliceAlign;
+  return std::min(aligned, total - done);
+}
+
+void SliceQueue::submit(BatchPtr batch) {
+  running_.push_back(batch);
+  if (running_.size() > kBatchesMax) {
+    batch->status =
+        Status(Code::kExhausted, fmt::format("{} batches run towards this peer, the most there can be", kBatchesMax));
+    return finish(batch);
+  }
+  if (batch->all_started()) return settle(batch);  // nothing to move
+  waiting_.push_back(std::move(batch));
+  pump();
+}
+
+void SliceQueue::pump() {
+  while (open_ && !waiting_.empty() && slices_ < kSlicesInFlightMax && slice_bytes_ < kSliceBytesInFlightMax) {
+    const BatchPtr batch = waiting_.front();
+    start_next(batch);
+    if (batch->all_started()) waiting_.pop_front();
+  }
+}
+
+void SliceQueue::start_next(const BatchPtr& batch) {
+  const TransferRequest& request = batch->requests[batch->next_request];
+  const std::size_t at = batch->next_offset;
+  const std::size_t length = slice_bytes(request.local.size(), at);
+  batch->next_offset += length;
+  if (batch->next_offset == request.local.size()) {
+    ++batch->next_request;
+    batch->next_offset = 0;
+  }
+  Slice slice{.op = request.op,
+              .local = request.local.subspan(at, length),
+              .remote = {.segment = request.segment, .offset = request.offset + at, .length = length}};
+  ++slices_;
+  slice_bytes_ += length;
+  ++batch->in_flight;
+  start(SliceId{hooks_.next_id()}, Entry{slice, batch, nullptr}, nullptr);
+}
+
+void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
+  entry.transport = hooks_.choose(entry.slice, refused);
+  const Slice slice = entry.slice;
+  Transport* const transport = entry.transport;
+  in_flight_.insert_or_assign(static_cast<std::uint64_t>(id), std::move(entry));
+  transport->start(id, slice);
+}
+
+void SliceQueue::on_slice_done(SliceId id, const Status& status) {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  if (found == in_flight_.end()) return;  // given up before
+  const Entry entry = std::move(found->second);
+  in_flight_.erase(found);
+  if (status.ok()) count(entry);
+  if (entry.batch == nullptr) return;
+  release_window(entry);
+  Batch::State& batch = *entry.batch;
+  --batch.in_flight;
+  if (!status.ok() && batch.status.ok()) {
+    batch.status = status;
+    std::erase(waiting_, entry.batch);  // nothing more of it is started
+  }
+  settle(entry.batch);
+  pump();
+}
+
+void SliceQueue::on_slice_refused(SliceId id) {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  if (found == in_flight_.end()) return;
+  if (found->second.batch == nullptr || !found->second.batch->status.ok()) {
+    return on_slice_done(id, Status(Code::kCancelled, "the batch has ended"));
+  }
+  Entry entry = std::move(found->second);
+  const Transport* const refused = entry.transport;
+  start(id, std::move(entry), refused);
+}
+
+void SliceQueue::release_window(const Entry& entry) {
+  --slices_;
+  slice_bytes_ -= entry.slice.local.size();
+}
+
+void SliceQueue::stop(const BatchPtr& batch, const Status& why) {
+  if (batch->finished) return;
+  if (batch->status.ok()) batch->status = why;
+  std::erase(waiting_, batch);
+  if (batch->notify_id != 0) {
+    hooks_.forget_notify(batch->notify_id);
+    return finish(batch);
+  }
+  std::vector<std::uint64_t> ids;
+  for (const auto& [id, entry] : in_flight_) {
+    if (entry.batch == batch) ids.push_back(id);
+  }
+  for (const std::uint64_t id : ids) give_up(id);
+  settle(batch);
+  pump();
+}
+
+void SliceQueue::give_up(std::uint64_t id) {
+  Entry& entry = in_flight_.at(id);
+  const Abandoned what = entry.transport->abandon(SliceId{id}, entry.slice);
+  if (what == Abandoned::kHeld) return;
+  release_window(entry);
+  --entry.batch->in_flight;
+  entry.batch = nullptr;
+  if (what == Abandoned::kForgotten) in_flight_.erase(id);
+}
+
+void SliceQueue::fail_all(const Status& why) {
+  in_flight_.clear();
+  waiting_.clear();
+  slices_ = 0;
+  slice_bytes_ = 0;
+  const std::vector<BatchPtr> batches = running_;
+  for (const BatchPtr& batch : batches) {
+    if (batch->status.ok()) batch->status = why;
+    batch->in_flight = 0;
+    finish(batch);
+  }
+}
+
+void SliceQueue::settle(const BatchPtr& batch) {
+  if (batch->finished || batch->in_flight > 0) return;
+  if (batch->status.ok()) {
+    if (!batch->all_started()) return;
+    if (batch->notify.has_value()) {
+      if (batch->notify_id == 0) hooks_.notify(batch);
+      return;
+    }
+  }
+  finish(batch);
+}
+
+void SliceQueue::notify_done(const BatchPtr& batch, const Status& status) {
+  if (batch->finished) return;
+  if (batch->status.ok() && !status.ok()) batch->status = status.annotate("the data arrived, but not the notify");
+  finish(batch);
+}
+
+void SliceQueue::finish(const BatchPtr& batch) {
+  batch->finished = true;
+  context_.loop->cancel(batch->timer);
+  for (const SegmentHandle segment : batch->held) context_.segments.release(segment);
+  batch->held.clear();
+  if (!batch->status.ok()) context_.stats.batch_failed(hooks_.peer_name(), hooks_.transport_name());
+  std::erase(running_, batch);
+  if (!batch->done) return;
+  context_.executor.post(
+      [done = std::move(batch->done), status = batch->status]() mutable { done(std::move(status)); });
+}
+
+void SliceQueue::count(const Entry& entry) {
+  const std::size_t bytes = entry.slice.local.size();
+  if (entry.slice.op == TransferRequest::Op::kWrite) {
+    context_.stats.sent(hooks_.peer_name(), entry.transport->name(), bytes);
+  } else {
+    context_.stats.received(hooks_.peer_name(), entry.transport->name(), bytes);
+  }
+}
+
+ByteSpan SliceQueue::landing(SliceId id) const {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  if (found == in_flight_.end() || found->second.batch == nullptr) return {};
+  return found->second.slice.op == TransferRequest::Op::kRead ? found->second.slice.local : ByteSpan();
+}
+
+const Slice* SliceQueue::find(SliceId id) const {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  return found == in_flight_.end() ? nullptr : &found->second.slice;
+}
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,98 @@
+// SliceQueue: the batches towards one peer. Cuts requests into slices, keeps a window of them in flight, and ends each
+// batch once, when no medium touches its memory any more.
+//
+// A request of up to 1 MiB is one slice. A larger one is cut evenly into slices of 1 to 2 MiB: long enough that headers
+// cost nothing, short enough that they spread over connections and that giving one up copies little.
+// Loop thread only.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "transfer/batch.h"
+#include "transfer/context.h"
+#include "transfer/transport.h"
+
+namespace mooncake::transfer {
+
+inline constexpr std::size_t kStripeBytesMin = 1u << 20;
+/// The window of one peer: 64 slices of 64 KiB cover 4 ms at 1 GB/s, 64 MiB of large ones more than any socket buffer.
+inline constexpr std::size_t kSlicesInFlightMax = 64;
+inline constexpr std::size_t kSliceBytesInFlightMax = 64u << 20;
+/// Batches that wait or run towards one peer; at the limit submit() fails with kExhausted.
+inline constexpr std::size_t kBatchesMax = 1024;
+
+/// The length of the next slice of a request of `total` bytes of which `done` are started.
+std::size_t slice_bytes(std::size_t total, std::size_t done);
+
+class SliceQueue final : public SliceSink {
+ public:
+  using BatchPtr = std::shared_ptr<Batch::State>;  // shared with the user's Batch and with its timer
+
+  struct Hooks {
+    /// The transport for a slice; `refused` is one that could not carry it, or null.
+    std::function<Transport*(const Slice& slice, const Transport* refused)> choose;
+    /// Sends the batch's notify and calls notify_done() when it has been delivered.
+    std::function<void(const BatchPtr&)> notify;
+    /// Forgets a notify in flight.
+    std::function<void(std::uint64_t)> forget_notify;
+    std::function<std::uint64_t()> next_id;
+    /// For statistics: the peer's name, and the transport that bulk takes now.
+    std::function<std::string_view()> peer_name;
+    std::function<std::string_view()> transport_name;
+  };
+
+  SliceQueue(Context& context, Hooks hooks) : context_(context), hooks_(std::move(hooks)) {}
+
+  void submit(BatchPtr batch);
+  /// Starts what the window has room for, if the queue is open.
+  void pump();
+  /// Until then batches wait (for the handshake).
+  void open() {
+    if (open_) return;
+    open_ = true;
+    pump();
+  }
+  /// Ends a batch early with `why`. The callback comes when its memory is free.
+  void stop(const BatchPtr& batch, const Status& why);
+  /// Ends everything with `why`; the transports have let go of all memory already.
+  void fail_all(const Status& why);
+  void notify_done(const BatchPtr& batch, const Status& status);
+
+  void on_slice_done(SliceId id, const Status& status) override;
+  void on_slice_refused(SliceId id) override;
+
+  /// Where the bytes of a read slice go; empty if it is unknown or was given up.
+  [[nodiscard]] ByteSpan landing(SliceId id) const;
+  /// The slice, or null.
+  [[nodiscard]] const Slice* find(SliceId id) const;
+
+ private:
+  struct Entry {
+    Slice slice;
+    BatchPtr batch;  // null once given up and let go
+    Transport* transport = nullptr;
+  };
+
+  void start_next(const BatchPtr& batch);
+  void start(SliceId id, Entry entry, const Transport* refused);
+  void settle(const BatchPtr& batch);
+  void finish(const BatchPtr& batch);
+  void count(const Entry& entry);
+  void release_window(const Entry& entry);
+  void give_up(std::uint64_t id);
+
+  Context& context_;
+  Hooks hooks_;
+  bool open_ = false;
+  std::deque<BatchPtr> waiting_;  // not wholly started, in order
+  absl::flat_hash_map<std::uint64_t, Entry> in_flight_;
+  std::vector<BatchPtr> running_;  // every batch that is not finished
+  std::size_t slices_ = 0;         // in flight and not given up
+  std::size_t slice_bytes_ = 0;
+};
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,199 @@
+#include "transfer/tcp/tcp_transport.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mooncake::transfer {
+
+bool TcpTransport::owns(const Connection& connection) const {
+  return std::ranges::any_of(connections_, [&](const auto& ours) { return ours.get() == &connection; });
+}
+
+/// Among equals the last, so that messages on the first wait least.
+Connection& TcpTransport::least_busy() {
+  return **std::ranges::min_element(connections_.rbegin(), connections_.rend(), {},
+                                    [](const auto& connection) { return connection->queued_bytes(); });
+}
+
+void TcpTransport::start(SliceId id, const Slice& slice) {
+  std::array<std::byte, kRangeBytes> range;
+  encode_range(slice.remote, range);
+  FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
+  if (slice.op == TransferRequest::Op::kWrite) {
+    header.kind = FrameKind::kWrite;
+    least_busy().send(OutFrame::make(header, range, {}, slice.local));
+  } else {
+    header.kind = FrameKind::kRead;
+    // The answer comes on the connection that asked: take turns, as what waits at the other end is not known here.
+    Connection& connection = *connections_[next_read_++ % connections_.size()];
+    connection.send(OutFrame::make(header, range));
+  }
+}
+
+Abandoned TcpTransport::abandon(SliceId id, const Slice& slice) {
+  const auto request_id = static_cast<std::uint64_t>(id);
+  if (slice.op == TransferRequest::Op::kRead) {
+    divert_data(request_id);
+    return Abandoned::kLetGo;
+  }
+  for (const auto& connection : connections_) {
+    switch (connection->let_go(FrameKind::kWrite, request_id)) {
+      case OutQueue::LetGo::kUnsent:
+        return Abandoned::kForgotten;
+      case OutQueue::LetGo::kCopied:
+        return Abandoned::kLetGo;
+      case OutQueue::LetGo::kUnknown:
+        break;
+    }
+  }
+  return Abandoned::kLetGo;  // wholly sent; the answer is on its way
+}
+
+void TcpTransport::divert_data(std::uint64_t request_id) {
+  for (auto& [connection, landing] : landings_) {
+    if (landing.kind == FrameKind::kData && landing.request_id == request_id) connection->divert();
+  }
+}
+
+void TcpTransport::send_done(Connection& to, std::uint64_t request_id, const Status& status) {
+  FrameHeader header{
+      .kind = FrameKind::kDone, .request_id = request_id, .argument = static_cast<std::uint32_t>(status.code())};
+  to.send(OutFrame::make(header, {}, status.message().substr(0, kReasonBytesMax)));
+}
+
+Status TcpTransport::on_read(Connection& from, const FrameHeader& header, std::string_view payload) {
+  MC_ASSIGN_OR_RETURN(const BulkRange range, decode_range(as_bytes(payload)));
+  if (answers_.contains(header.request_id)) return {Code::kCorrupt, "two reads with one request id"};
+  if (range.length == 0 || range.length > kBulkFrameBytesMax)
+    return {Code::kCorrupt, "a read of a length that no frame can carry"};
+  if (answers_.size() >= kAnsweredReadsMax) {
+    send_done(from, header.request_id, {Code::kExhausted, "too many reads at once"});
+    return {};
+  }
+  Result<std::byte*> at = context_.segments.acquire(range, Access::kRead);
+  if (!at.ok()) {
+    send_done(from, header.request_id, at.status());
+    return {};
+  }
+  answers_[header.request_id] = Answer{.segment = range.segment, .connection = &from, .bytes = range.length};
+  const FrameHeader answer{.kind = FrameKind::kData, .request_id = header.request_id};
+  from.send(OutFrame::make(answer, {}, {}, ConstByteSpan(*at, range.length)));
+  return {};
+}
+
+void TcpTransport::on_bulk_sent(const FrameHeader& header) {
+  if (header.kind != FrameKind::kData) return;  // a write of ours: its done says the rest
+  const auto found = answers_.find(header.request_id);
+  if (found == answers_.end()) return;
+  context_.stats.sent(peer_, name(), found->second.bytes);
+  const SegmentHandle segment = found->second.segment;
+  answers_.erase(found);
+  context_.segments.release(segment);
+}
+
+Status TcpTransport::on_done(const FrameHeader& header, std::string_view payload) {
+  const Slice* slice = queue_.find(SliceId{header.request_id});
+  if (slice == nullptr) return {};  // given up
+  const Status status = decode_status(header.argument, payload);
+  if (slice->op == TransferRequest::Op::kRead) {
+    if (status.ok()) return {Code::kCorrupt, "a read was answered without data"};
+    divert_data(header.request_id);
+  } else {
+    // A peer that answers before it has read everything must not make us send memory that is not ours any more.
+    for (const auto& connection : connections_) connection->let_go(FrameKind::kWrite, header.request_id);
+  }
+  queue_.on_slice_done(SliceId{header.request_id}, status);
+  return {};
+}
+
+std::byte* TcpTransport::on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) {
+  Landing landing;
+  landing.kind = header.kind;
+  landing.request_id = header.request_id;
+  std::byte* to = nullptr;
+  if (header.kind == FrameKind::kWrite) {
+    Result<std::byte*> at = context_.segments.acquire(range, Access::kWrite);
+    if (at.ok()) {
+      to = *at;
+      landing.segment = range.segment;
+    } else {
+      landing.status = at.status();
+    }
+  } else {
+    landing.status = begin_data(header, range, to);
+  }
+  landings_[&from] = std::move(landing);
+  return to;
+}
+
+Status TcpTransport::begin_data(const FrameHeader& header, const BulkRange& range, std::byte*& to) {
+  for (const auto& [connection, landing] : landings_) {
+    if (landing.kind == FrameKind::kData && landing.request_id == header.request_id) {
+      return {Code::kCorrupt, "a read was answered twice"};
+    }
+  }
+  const Slice* slice = queue_.find(SliceId{header.request_id});
+  if (slice == nullptr) return {};  // given up long ago
+  if (slice->op != TransferRequest::Op::kRead) return {Code::kCorrupt, "a write was answered with data"};
+  if (slice->local.size() != range.length) return {Code::kCorrupt, "a read was answered with another length"};
+  to = queue_.landing(SliceId{header.request_id}).data();
+  return {};
+}
+
+Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range) {
+  const auto found = landings_.find(&from);
+  CHECK(found != landings_.end());
+  const Landing landing = std::move(found->second);
+  landings_.erase(found);
+  if (header.kind == FrameKind::kData) {
+    MC_RETURN_IF_ERROR(landing.status);
+    queue_.on_slice_done(SliceId{header.request_id}, {});
+    return {};
+  }
+  if (landing.status.ok()) {
+    context_.stats.received(peer_, name(), range.length);
+    context_.segments.release(landing.segment);
+  }
+  send_done(from, header.request_id, landing.status);
+  return {};
+}
+
+void TcpTransport::revoke(SegmentHandle segment) {
+  for (auto& [connection, landing] : landings_) {
+    if (landing.kind != FrameKind::kWrite || !landing.status.ok() || landing.segment != segment) continue;
+    connection->divert();
+    landing.status = Status(Code::kStale, "the segment was unregistered while the write arrived");
+    context_.segments.release(segment);
+  }
+  std::vector<std::uint64_t> affected;
+  for (const auto& [request_id, answer] : answers_) {
+    if (answer.segment == segment) affected.push_back(request_id);
+  }
+  for (const std::uint64_t request_id : affected) take_back(request_id);
+}
+
+/// Frees the memory of an answer that waits or is being sent: the one becomes a failure, the other goes on from a copy.
+void TcpTransport::take_back(std::uint64_t request_id) {
+  const auto found = answers_.find(request_id);
+  const Answer answer = found->second;
+  answers_.erase(found);
+  if (answer.connection->let_go(FrameKind::kData, request_id) == OutQueue::LetGo::kUnsent) {
+    send_done(*answer.connection, request_id, {Code::kStale, "the segment was unregistered before it was read"});
+  } else {
+    context_.stats.sent(peer_, name(), answer.bytes);
+  }
+  context_.segments.release(answer.segment);
+}
+
+void TcpTransport::close(const Status& reason, bool tell) {
+  for (const auto& connection : connections_) connection->close(reason, tell);
+  for (const auto& [connection, landing] : landings_) {
+    if (landing.kind == FrameKind::kWrite && landing.status.ok()) context_.segments.release(landing.segment);
+  }
+  landings_.clear();
+  for (const auto& [request_id, answer] : answers_) context_.segments.release(answer.segment);
+  answers_.clear();
+}
+
+}  // namespace mooncake::transfer

@@ -1,0 +1,52 @@
+// Transport: one way to move slices between this engine and one peer. A folder each: mem, tcp, shm.
+//
+// A slice is a piece of one request of a batch. The SliceQueue decides what is moved when; a transport moves it and
+// says once how that went. All of it on the loop thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/status.h"
+#include "transfer/frame.h"
+
+namespace mooncake::transfer {
+
+/// Request id on the wire, unique in one peer's epoch.
+enum class SliceId : std::uint64_t {};
+
+struct Slice {
+  TransferRequest::Op op = TransferRequest::Op::kRead;
+  ByteSpan local;
+  BulkRange remote;  ///< of local.size() bytes
+};
+
+/// What became of a slice that was given up.
+enum class Abandoned : std::uint8_t {
+  kForgotten,  ///< the local memory is free and no report will come
+  kLetGo,      ///< the local memory is free; a report comes, so that both sides count the same bytes
+  kHeld,       ///< the peer may still touch the local memory: wait for the report
+};
+
+/// Gets the reports. Implemented by SliceQueue.
+class SliceSink {
+ public:
+  virtual ~SliceSink() = default;
+  /// The slice is over. Ok: the bytes are in place, at the target visible to its owner.
+  virtual void on_slice_done(SliceId id, const Status& status) = 0;
+  /// The slice cannot go this way (nothing has moved); it wants another transport.
+  virtual void on_slice_refused(SliceId id) = 0;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  /// "mem", "shm" or "tcp".
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// Begins to move; exactly one report follows, never inside this call, unless the slice is forgotten.
+  virtual void start(SliceId id, const Slice& slice) = 0;
+  /// Gives up a slice that was started and has not been reported.
+  virtual Abandoned abandon(SliceId id, const Slice& slice) = 0;
+};
+
+}  // namespace mooncake::transfer
