@@ -18,7 +18,7 @@ CostProfile laptop() {
   profile.step_fixed_ms = 2;
   profile.link_latency_ms = 0.5;
   profile.link_bytes_per_ms = 1e6;
-  profile.kv_bytes_per_token = 64;
+  profile.kv_bytes_per_token = 4 * 64;  // four layers, 64 bytes a row
   return profile;
 }
 
