@@ -84,8 +84,10 @@ class FakeGateway {
     if (request.path == "/v1/models") return exchange.respond(200, {}, R"({"data": [{"id": "tiny"}]})");
     if (request.path == "/tokenize") return exchange.respond(200, {}, R"({"count": 5, "tokens": [1, 2, 3, 4, 5]})");
     if (request.path == "/mooncake/cluster") {
-      return exchange.respond(200, {}, R"({"instances": [{"name": "prefill-0", "role": "prefill", "state": "up"},
-          {"name": "prefill-1", "role": "prefill", "state": "down"}, {"name": "decode-0", "role": "decode", "state": "up"},
+      return exchange.respond(200, {}, R"({"instances": [
+          {"name": "prefill-0", "role": "prefill", "state": "up"},
+          {"name": "prefill-1", "role": "prefill", "state": "down"},
+          {"name": "decode-0", "role": "decode", "state": "up"},
           {"name": "prefill-2", "role": "prefill", "state": "up"}, 7]})");
     }
     const std::lock_guard lock(mutex_);

@@ -35,7 +35,8 @@ enum class Role : std::uint8_t { kPrefill, kDecode };
 enum class PlacementPolicy : std::uint8_t { kCostMin, kAlgorithm1, kRandom, kRoundRobin, kLeastOutstanding };
 enum class AdmissionPolicy : std::uint8_t { kNone, kEarly };
 
-/// Names as on the command line: "cost-min", "algorithm1", "random", "round-robin", "least-outstanding"; "none", "early".
+/// Names as on the command line: "cost-min", "algorithm1", "random", "round-robin", "least-outstanding"; "none",
+/// "early".
 /// @return kInvalidArgument, naming the choices.
 Result<PlacementPolicy> parse_placement(std::string_view name);
 Result<AdmissionPolicy> parse_admission(std::string_view name);
@@ -48,9 +49,9 @@ struct ConductorConfig {
   PlacementPolicy placement = PlacementPolicy::kCostMin;
   AdmissionPolicy admission = AdmissionPolicy::kNone;
   Slo slo{};
-  double balancing_threshold = 1.3;   ///< algorithm1: best prefix / own prefix above which the transfer is taken
+  double balancing_threshold = 1.3;  ///< algorithm1: best prefix / own prefix above which the transfer is taken
   std::uint32_t block_tokens = 64;
-  std::uint64_t seed = 0;             ///< for kRandom
+  std::uint64_t seed = 0;  ///< for kRandom
 };
 
 struct InstanceChange {
@@ -60,34 +61,34 @@ struct InstanceChange {
   Role role = Role::kPrefill;
   std::string name{};
   NodeId attached_node{};
-  std::uint32_t sequences_max = 1;    ///< decode: requests in one batch
-  std::uint64_t kv_tokens_max = 0;    ///< decode: KVCache tokens
+  std::uint32_t sequences_max = 1;  ///< decode: requests in one batch
+  std::uint64_t kv_tokens_max = 0;  ///< decode: KVCache tokens
 };
 
 /// What a worker reports of itself.
 struct InstanceStats {
   InstanceId id{};
-  Nanos outstanding{};               ///< prefill: predicted work queued and running
+  Nanos outstanding{};  ///< prefill: predicted work queued and running
   std::uint32_t running = 0;
   std::uint32_t queued = 0;
   std::uint64_t kv_tokens_used = 0;
-  Nanos tbt{};                       ///< decode: recent step time; 0 if idle
+  Nanos tbt{};  ///< decode: recent step time; 0 if idle
 };
 
 struct CacheEvent {
   enum class Kind : std::uint8_t { kStored, kRemoved, kCleared };
   Kind kind = Kind::kStored;
   NodeId node{};
-  std::vector<Key128> keys{};        ///< empty for kCleared: everything on that node
+  std::vector<Key128> keys{};  ///< empty for kCleared: everything on that node
 };
 
 /// A request as far as policies may see it.
 struct RequestView {
   RequestNumber number{};
   std::uint32_t prompt_tokens = 0;
-  std::span<const Key128> block_keys{};      ///< of the prompt's full blocks
-  std::uint32_t answer_tokens_max = 0;      ///< what the client asked for at most; not the true length
-  std::optional<InstanceId> place_prefill{}; ///< steered by the client (benchmarks)
+  std::span<const Key128> block_keys{};       ///< of the prompt's full blocks
+  std::uint32_t answer_tokens_max = 0;        ///< what the client asked for at most; not the true length
+  std::optional<InstanceId> place_prefill{};  ///< steered by the client (benchmarks)
   Slo slo{};
 };
 
@@ -96,13 +97,13 @@ struct Candidate {
   InstanceId instance{};
   Role role = Role::kPrefill;
   std::uint32_t local_prefix_blocks = 0;
-  std::uint32_t reused_blocks = 0;   ///< what it would reuse under the policy
-  NodeId fetch_from{};               ///< meaningful if reused_blocks > local_prefix_blocks
+  std::uint32_t reused_blocks = 0;  ///< what it would reuse under the policy
+  NodeId fetch_from{};              ///< meaningful if reused_blocks > local_prefix_blocks
   Nanos queue{};
   Nanos transfer{};
   Nanos prefill{};
-  Nanos ttft{};                      ///< sum of the three
-  Nanos tbt{};                       ///< decode candidates
+  Nanos ttft{};  ///< sum of the three
+  Nanos tbt{};   ///< decode candidates
 };
 
 enum class Verdict : std::uint8_t { kAccept, kReject };
@@ -111,13 +112,13 @@ struct Decision {
   Verdict verdict = Verdict::kReject;
   InstanceId prefill{};
   InstanceId decode{};
-  bool recompute = false;            ///< fetch nothing, although something could be
-  std::optional<std::uint32_t> reuse_blocks_max{}; ///< set if the policy reuses less than the cache is known to hold
+  bool recompute = false;                           ///< fetch nothing, although something could be
+  std::optional<std::uint32_t> reuse_blocks_max{};  ///< set if the policy reuses less than the cache is known to hold
   std::uint32_t reused_blocks = 0;
   Nanos predicted_ttft{};
   Nanos predicted_tbt{};
-  std::string reason;                ///< one sentence for a person, always set
-  Nanos retry_after{};               ///< with kReject: when the predicted load has drained to the SLO
+  std::string reason;   ///< one sentence for a person, always set
+  Nanos retry_after{};  ///< with kReject: when the predicted load has drained to the SLO
   std::vector<Candidate> candidates;
 };
 
