@@ -1,0 +1,140 @@
+// For tests: a peer that speaks the protocol by hand, over blocking sockets, and so can break it at will.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <string>
+
+#include "base/rng.h"
+#include "transfer/fd.h"
+#include "transfer/frame.h"
+#include "transfer/out_queue.h"
+
+namespace mooncake::transfer {
+
+class FakePeer {
+ public:
+  /// Listens, so that it can name an endpoint in its hello.
+  FakePeer() {
+    listener_ = std::move(*listen_tcp(*parse_endpoint("127.0.0.1:0")));
+    hello_.listen = format_endpoint(*local_endpoint(listener_.get()));
+    hello_.node_name = "fake";
+    hello_.cluster_id = "default";
+    hello_.epoch = random_seed() | 1;
+  }
+
+  Hello& hello() { return hello_; }
+  [[nodiscard]] const std::string& name() const { return hello_.listen; }
+
+  /// Takes the engine's connection and exchanges hellos.
+  void accept() {
+    block(listener_.get());
+    socket_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    greet();
+  }
+  /// Connects to the engine; no hello yet.
+  void dial(const std::string& engine) {
+    socket_ = std::move(*connect_tcp(*parse_endpoint(engine)));
+    block(socket_.get());
+  }
+  /// Sends our hello and takes the engine's.
+  void greet() {
+    block(socket_.get());
+    send({.version = kHelloVersion, .kind = FrameKind::kHello}, encode_hello(hello_));
+    const Frame frame = receive();
+    ASSERT_EQ(frame.header.kind, FrameKind::kHello);
+    engine_hello_ = *decode_hello(as_bytes(frame.payload));
+  }
+  [[nodiscard]] const Hello& engine_hello() const { return engine_hello_; }
+
+  void send(const FrameHeader& header, std::string payload = {}) {
+    const OutFrame frame = OutFrame::make(header, {}, std::move(payload));
+    send_raw(std::string_view(reinterpret_cast<const char*>(frame.head.data()), frame.head_bytes));
+    send_raw(frame.payload);
+  }
+  /// The engine may have closed: no error then.
+  void send_raw(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (count <= 0) return;
+      bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
+  }
+
+  struct Frame {
+    FrameHeader header;
+    std::string payload;
+    bool end = false;  ///< the engine closed the connection
+  };
+  Frame receive() {
+    Frame frame = receive_header();
+    if (!frame.end) receive_payload(frame);
+    return frame;
+  }
+  /// A header alone: its payload waits in the engine.
+  Frame receive_header() {
+    Frame frame;
+    HeaderBytes bytes;
+    frame.end = !receive_raw(bytes.data(), bytes.size());
+    if (frame.end) return frame;
+    const Result<FrameHeader> header = decode_header(bytes);
+    EXPECT_TRUE(header.ok()) << header.status().to_string();
+    frame.end = !header.ok();
+    if (header.ok()) frame.header = *header;
+    return frame;
+  }
+  void receive_payload(Frame& frame) {
+    frame.payload.resize(frame.header.length);
+    frame.end = !receive_raw(frame.payload.data(), frame.payload.size());
+  }
+  /// The next frame of that kind; others before it are dropped.
+  Frame receive(FrameKind kind) {
+    for (;;) {
+      Frame frame = receive();
+      if (frame.end || frame.header.kind == kind) return frame;
+    }
+  }
+  /// Why the engine closed the connection; ok if it did so without a word.
+  Status receive_close() {
+    const Frame frame = receive(FrameKind::kClose);
+    return frame.end ? Status() : decode_status(frame.header.argument, frame.payload);
+  }
+
+  /// Closes with a reset.
+  void reset() {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    socket_ = UniqueFd();
+  }
+
+ private:
+  bool receive_raw(void* to, std::size_t size) {
+    if (size == 0) return true;
+    return ::recv(socket_.get(), to, size, MSG_WAITALL) == static_cast<ssize_t>(size);
+  }
+  /// Blocking, but not for ever: a test that waits has failed.
+  static void block(int fd) {
+    ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    const timeval limit{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  }
+
+  UniqueFd listener_;
+  UniqueFd socket_;
+  Hello hello_;
+  Hello engine_hello_;
+};
+
+/// The payload of a write, read or grant frame.
+inline std::string range_payload(const BulkRange& range, std::string_view data = {}) {
+  std::array<std::byte, kRangeBytes> bytes;
+  encode_range(range, bytes);
+  std::string payload(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return payload.append(data);
+}
+
+}  // namespace mooncake::transfer
