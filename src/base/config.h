@@ -51,10 +51,12 @@ struct ConfigValue {
 
 /// What the layers above the defaults say.
 struct ConfigSources {
-  std::string file = {};  ///< path of the TOML file; empty: none
-  std::map<std::string, std::string> environment =
-      {};                                         ///< by variable name; only variables meant for us (MOONCAKE_...)
-  std::map<std::string, std::string> flags = {};  ///< by option key
+  /// Path of the TOML file; empty: none.
+  std::string file = {};
+  /// By variable name. Only variables that are meant for us: an unknown one is an error.
+  std::map<std::string, std::string> environment = {};
+  /// By option key.
+  std::map<std::string, std::string> flags = {};
 };
 
 /// A configuration file larger than this is a mistake: the whole table is a few KiB.
