@@ -16,8 +16,9 @@ TEST(CostModel, LaptopPredictsWhatTheSimulatedEngineWaits) {
 TEST(CostModel, SmollmMeetsItsMeasuredPoints) {
   const auto model = model_of("smollm2-cpu");
   EXPECT_NEAR(to_ms(model->prefill(0, 2000, 0)), 7000, 70);
-  EXPECT_NEAR(to_ms(model->prefill(0, 512, 0)), 1220, 25);
-  EXPECT_NEAR(to_ms(model->tbt(0, 1, 2000)), 37, 1);
+  EXPECT_NEAR(to_ms(model->prefill(0, 2032, 0)) / 2032, 1.85 * to_ms(model->prefill(0, 128, 0)) / 128, 0.1);
+  EXPECT_NEAR(to_ms(model->tbt(0, 1, 128)), 16, 1);
+  EXPECT_NEAR(to_ms(model->tbt(0, 1, 2000)), 40, 2);
 }
 
 TEST(CostModel, ReuseIsCheaperAndNeverNegative) {
