@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "transfer/fd.h"
 #include "transfer/frame.h"
+#include "transfer/host.h"
 #include "transfer/out_queue.h"
 
 namespace mooncake::transfer {
@@ -40,6 +41,16 @@ class FakePeer {
     socket_ = std::move(*connect_tcp(*parse_endpoint(engine)));
     block(socket_.get());
   }
+  /// The same to its unix socket.
+  void dial_unix(const std::string& socket) {
+    socket_ = std::move(*connect_unix(socket));
+    block(socket_.get());
+  }
+  /// As greet(), but with the boot id of this host.
+  void greet_as_neighbour() {
+    hello_.boot_id = read_boot_id();
+    greet();
+  }
   /// Sends our hello and takes the engine's.
   void greet() {
     block(socket_.get());
@@ -62,6 +73,41 @@ class FakePeer {
       if (count <= 0) return;
       bytes.remove_prefix(static_cast<std::size_t>(count));
     }
+  }
+
+  /// A frame with a descriptor.
+  void send_with_fd(const FrameHeader& header, const std::string& payload, int fd) {
+    const OutFrame frame = OutFrame::make(header, as_bytes(payload));
+    iovec piece{const_cast<std::byte*>(frame.head.data()), frame.head_bytes};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    EXPECT_EQ(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(frame.head_bytes));
+  }
+  /// The descriptor that comes with the next bytes, which are dropped.
+  UniqueFd receive_fd() {
+    std::array<std::byte, kHeaderBytes> bytes;
+    iovec piece{bytes.data(), bytes.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    if (::recvmsg(socket_.get(), &message, 0) <= 0) return {};
+    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) return {};
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    return UniqueFd(fd);
   }
 
   struct Frame {

@@ -1,0 +1,160 @@
+// The shm transport against a peer that holds grants, names memory it should not, or passes the wrong descriptors.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "transfer/fake_peer.h"
+#include "transfer/test_node.h"
+
+namespace mooncake::transfer {
+namespace {
+
+constexpr std::size_t kBytes = 1 << 20;
+
+class ShmFaults : public testing::Test {
+ protected:
+  ShmFaults() : node_({.node_name = "node"}), memory_(*node_->allocate_shared(kBytes)) {}
+
+  /// Makes the fake a peer on this host, with a unix socket of its own making: the larger epoch dials it.
+  void meet() {
+    tcp_.hello().epoch = ~std::uint64_t{0};
+    tcp_.hello().shm_socket = "nobody-dials-this";
+    tcp_.dial(node_->name());
+    tcp_.greet_as_neighbour();
+    unix_.hello() = tcp_.hello();
+    unix_.hello().role = ConnectionRole::kShm;
+    unix_.dial_unix(tcp_.engine_hello().shm_socket);
+    unix_.greet();
+    EXPECT_EQ(unix_.receive().header.kind, FrameKind::kShmProbe);
+    unix_.send({.kind = FrameKind::kShmReady, .argument = 0});
+  }
+  Later<bool> unregister(SegmentHandle segment) {
+    Later<bool> gone;
+    EXPECT_TRUE(node_->unregister_memory(segment, [set = gone.setter()] { set(true); }).ok());
+    return gone;
+  }
+  void expect_serving() {
+    TestNode other;
+    node_.serve_echo(900);
+    EXPECT_EQ(*other.ask(node_, 900, "hello"), "hello");
+  }
+  static std::string pull_payload(const BulkRange& range, const ShmSource& source) {
+    std::array<std::byte, kSourceBytes> bytes;
+    encode_source(source, bytes);
+    return range_payload(range, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  static std::string pair_payload(std::uint64_t first, std::uint64_t second) {
+    std::string payload(16, '\0');
+    store_le(reinterpret_cast<std::byte*>(payload.data()), first);
+    store_le(reinterpret_cast<std::byte*>(payload.data()) + 8, second);
+    return payload;
+  }
+
+  FakePeer tcp_;
+  FakePeer unix_;
+  TestNode node_;
+  ByteSpan memory_;
+};
+
+TEST_F(ShmFaults, GrantHoldsTheSegmentUntilItIsReleased) {
+  const SegmentHandle segment = *node_->register_memory(memory_, Access::kRead);
+  meet();
+  unix_.send({.kind = FrameKind::kShmGrant, .request_id = 1}, range_payload({segment, 0, kBytes}));
+  EXPECT_EQ(unix_.receive(FrameKind::kShmGranted).header.request_id, 1u);
+  Later<bool> gone = unregister(segment);
+  node_.drain();
+  EXPECT_FALSE(gone.ready());
+  unix_.send({.kind = FrameKind::kShmRelease, .request_id = 1, .argument = 1});
+  EXPECT_TRUE(gone.get());
+}
+
+TEST_F(ShmFaults, LostPeerReleasesItsGrants) {
+  const SegmentHandle segment = *node_->register_memory(memory_, Access::kRead);
+  meet();
+  unix_.send({.kind = FrameKind::kShmGrant, .request_id = 1}, range_payload({segment, 0, kBytes}));
+  EXPECT_EQ(unix_.receive(FrameKind::kShmGranted).header.request_id, 1u);
+  Later<bool> gone = unregister(segment);
+  tcp_.reset();
+  EXPECT_TRUE(gone.get());
+}
+
+TEST_F(ShmFaults, PeersGetDescriptorsThatCannotWriteOrShrink) {
+  const SegmentHandle segment = *node_->register_memory(memory_, Access::kRead);
+  meet();
+  unix_.send({.kind = FrameKind::kShmGrant, .request_id = 1}, range_payload({segment, 0, kBytes}));
+  const UniqueFd pool = unix_.receive_fd();
+  ASSERT_TRUE(pool.valid());
+  EXPECT_NE(::fcntl(pool.get(), F_GET_SEALS) & F_SEAL_SHRINK, 0);
+  EXPECT_EQ(::fcntl(pool.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
+  EXPECT_EQ(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, pool.get(), 0), MAP_FAILED);
+}
+
+TEST_F(ShmFaults, PullFromAnAddressThatIsNotThereIsAnError) {
+  const SegmentHandle segment = *node_->register_memory(memory_, Access::kWrite);
+  meet();
+  unix_.send({.kind = FrameKind::kShmPull, .request_id = 3},
+             pull_payload({segment, 0, 4096}, {.pool = 0, .at = 8, .length = 4096}));
+  const FakePeer::Frame done = unix_.receive(FrameKind::kDone);
+  EXPECT_EQ(done.header.request_id, 3u);
+  EXPECT_NE(done.header.argument, 0u);
+  EXPECT_TRUE(std::ranges::all_of(memory_, [](std::byte b) { return b == std::byte{0}; }));
+}
+
+TEST_F(ShmFaults, PullFromAPoolThatWasNotAnnouncedAsksForAnotherTransport) {
+  const SegmentHandle segment = *node_->register_memory(memory_, Access::kWrite);
+  meet();
+  unix_.send({.kind = FrameKind::kShmPull, .request_id = 3},
+             pull_payload({segment, 0, 4096}, {.pool = 9, .at = 0, .length = 4096}));
+  EXPECT_EQ(unix_.receive(FrameKind::kDone).header.flags, kFlagOtherTransport);
+}
+
+TEST_F(ShmFaults, SourceOutsideItsPoolIsRefused) {
+  const SegmentHandle segment = *node_->register_memory(memory_, Access::kWrite);
+  meet();
+  UniqueFd pool(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(pool.get(), 8192), 0);
+  ASSERT_EQ(::fcntl(pool.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+  unix_.send_with_fd({.kind = FrameKind::kShmPool}, pair_payload(1, 8192), pool.get());
+  std::uint64_t id = 1;
+  for (const std::uint64_t at :
+       {std::uint64_t{8192}, std::uint64_t{4097}, ~std::uint64_t{0}, ~std::uint64_t{0} - 4095}) {
+    const std::string payload = pull_payload({segment, 0, 4096}, {.pool = 1, .at = at, .length = 4096});
+    unix_.send({.kind = FrameKind::kShmPull, .request_id = id++}, payload);
+    EXPECT_EQ(unix_.receive(FrameKind::kDone).header.argument, static_cast<std::uint32_t>(Code::kOutOfRange)) << at;
+  }
+}
+
+TEST_F(ShmFaults, PoolThatCouldShrinkUnderUsEndsThePeer) {
+  meet();
+  const UniqueFd pool(::memfd_create("test", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(pool.get(), 8192), 0);
+  unix_.send_with_fd({.kind = FrameKind::kShmPool}, pair_payload(1, 8192), pool.get());
+  EXPECT_EQ(unix_.receive_close().code(), Code::kCorrupt);
+  expect_serving();
+}
+
+TEST_F(ShmFaults, PoolThatIsSmallerThanAnnouncedEndsThePeer) {
+  meet();
+  const UniqueFd pool(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(pool.get(), 4096), 0);
+  ASSERT_EQ(::fcntl(pool.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+  unix_.send_with_fd({.kind = FrameKind::kShmPool}, pair_payload(1, 8192), pool.get());
+  EXPECT_EQ(unix_.receive_close().code(), Code::kCorrupt);
+}
+
+TEST_F(ShmFaults, PoolWithoutADescriptorEndsThePeer) {
+  meet();
+  unix_.send({.kind = FrameKind::kShmPool}, pair_payload(1, 8192));
+  EXPECT_EQ(unix_.receive_close().code(), Code::kCorrupt);
+}
+
+TEST_F(ShmFaults, AnswersThatWereNotAskedForEndThePeer) {
+  meet();
+  unix_.send({.kind = FrameKind::kShmGranted, .request_id = 5}, std::string(kSourceBytes, '\0'));
+  EXPECT_EQ(unix_.receive_close().code(), Code::kCorrupt);
+  expect_serving();
+}
+
+}  // namespace
+}  // namespace mooncake::transfer
