@@ -184,5 +184,11 @@ def scrape(process: dict) -> str:
         return answer.read().decode()
 
 
+def reusable_tokens(shared: int, prompt: int, block: int = 64) -> int:
+    """How many of `prompt` tokens a worker reuses when whole blocks of the first `shared` are cached: it computes at
+    least the last 64 itself, because shorter chunks would give other bytes."""
+    return max(0, min(shared // block * block, prompt - 64))
+
+
 def cached_tokens(answer: dict) -> int:
     return answer["usage"]["prompt_tokens_details"]["cached_tokens"]

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from cluster import Cluster, alive, cached_tokens, metric, scrape, wait_until
+from cluster import Cluster, alive, cached_tokens, metric, reusable_tokens, scrape, wait_until
 from reference import generate
 from texts import text
 
@@ -57,7 +57,7 @@ def test_a_prefix_is_reused_on_another_worker_as_soon_as_its_answer_ended(simula
         warm = simulated.complete(prefix + " Second?", 4, headers={"x-mooncake-place-prefill": second})
         assert cold["headers"]["x-mooncake-prefill"] == first
         assert warm["headers"]["x-mooncake-prefill"] == second
-        assert cached_tokens(warm) >= len(prefix) // 64 * 64 > 0
+        assert cached_tokens(warm) == reusable_tokens(len(prefix), len(prefix + " Second?")) > 0
         assert int(warm["headers"]["x-mooncake-cached-tokens"]) == cached_tokens(warm)
         expected = generate(tmp_path, "simulated", [(prefix + " Second?", 4)])[0]
         assert warm["choices"][0]["text"] == expected["text"]
@@ -66,8 +66,9 @@ def test_a_prefix_is_reused_on_another_worker_as_soon_as_its_answer_ended(simula
 def test_the_next_turn_reuses_the_blocks_that_decode_made(simulated):
     prompt = text(2000, 60)
     answer = simulated.complete(prompt, 200)["choices"][0]["text"]
-    following = simulated.complete(prompt + answer + " And then?", 4)
-    assert cached_tokens(following) >= (len(prompt) + 200 - 1) // 64 * 64
+    turn = prompt + answer + " And then?"
+    following = simulated.complete(turn, 4)
+    assert cached_tokens(following) == reusable_tokens(len(prompt) + 199, len(turn))  # the last token was never computed on
 
 
 def test_steering_to_an_unknown_worker_is_refused(simulated):
