@@ -14,11 +14,12 @@ std::string seconds(Nanos time) { return fmt::format("{:.3f} s", to_ms(time) / 1
 
 std::optional<Refusal> judge_ttft(Nanos objective, const Placed& placed) {
   const Candidate& prefill = placed.prefill;
-  if (prefill.ttft <= objective) return std::nullopt;
-  const std::string what =
-      fmt::format("predicted TTFT {} breaks the objective {}", seconds(prefill.ttft), seconds(objective));
+  const Nanos needed = prefill.ttft + placed.ttft_margin;
+  if (needed <= objective) return std::nullopt;
+  const std::string what = fmt::format("predicted TTFT {}, with a margin of {}, breaks the objective {}",
+                                       seconds(prefill.ttft), seconds(placed.ttft_margin), seconds(objective));
   // The queue drains a second a second, so the excess is over when it has passed.
-  const Nanos retry_after = std::max(prefill.ttft - objective, kRetryAfterMin);
+  const Nanos retry_after = std::max(needed - objective, kRetryAfterMin);
   if (prefill.prefill > objective) {
     return Refusal{what + fmt::format(": computing this prompt alone takes {}", seconds(prefill.prefill)), retry_after};
   }

@@ -1,7 +1,8 @@
 // Admission: whether a placed request is served or refused now, before it costs a prefill that nobody would wait for.
 //
 //   none    refuses only what can never be served.
-//   early   also refuses when the predicted TTFT or TBT breaks the request's objective, or no decode instance has room.
+//   early   also refuses when the predicted TTFT, with the margin by which predictions have been short lately, or the
+//           predicted TBT breaks the request's objective, or no decode instance has room.
 //
 // Pure. Source: FAST'25, section 6.3 (early rejection); docs/conductor.md, overload.
 #pragma once
@@ -26,6 +27,7 @@ struct Placed {
   const Candidate& prefill;
   DecodeChoice decode;
   Nanos decode_drain{};  ///< predicted until some running request ends
+  Nanos ttft_margin{};   ///< what predictions have been short of lately
 };
 
 /// @return nothing if the request is admitted.

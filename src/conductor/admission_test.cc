@@ -32,6 +32,16 @@ TEST(Admission, EarlyRefusesALongQueueUntilItHasDrained) {
   EXPECT_NE(refusal->reason.find("2.500 s of it in the queue"), std::string::npos) << refusal->reason;
 }
 
+TEST(Admission, EarlyKeepsTheMarginByWhichPredictionsFallShort) {
+  const DecodeChoice fits{.fit = DecodeFit::kFits, .tbt = Millis(10)};
+  const Candidate prefill = costs(500, 0, 400);
+  EXPECT_FALSE(judge(AdmissionPolicy::kEarly, kSlo, {.prefill = prefill, .decode = fits, .ttft_margin = Millis(100)}));
+  const auto refusal =
+      judge(AdmissionPolicy::kEarly, kSlo, {.prefill = prefill, .decode = fits, .ttft_margin = Millis(101)});
+  ASSERT_TRUE(refusal);
+  EXPECT_NE(refusal->reason.find("with a margin of 0.101 s"), std::string::npos) << refusal->reason;
+}
+
 TEST(Admission, EarlySaysWhenThePromptAloneIsTooLong) {
   const DecodeChoice fits{.fit = DecodeFit::kFits, .tbt = Millis(10)};
   const auto refusal = judge_one(AdmissionPolicy::kEarly, costs(0, 0, 1'100), fits);

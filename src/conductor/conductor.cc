@@ -14,6 +14,7 @@
 #include "conductor/instance_table.h"
 #include "conductor/load_estimate.h"
 #include "conductor/placement.h"
+#include "conductor/ttft_margin.h"
 #include "kvcache/prefix_index.h"
 
 namespace mooncake::conductor {
@@ -27,7 +28,11 @@ constexpr double kAveragePromptWeight = 0.05;
 class ConductorCore final : public Conductor {
  public:
   ConductorCore(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost)
-      : config_(config), cost_(std::move(cost)), load_(bookings_), chooser_(config.placement, config.seed) {
+      : config_(config),
+        cost_(std::move(cost)),
+        load_(bookings_),
+        margin_(config.slo.ttft),
+        chooser_(config.placement, config.seed) {
     CHECK(cost_ != nullptr && config_.block_tokens > 0);
   }
 
@@ -54,6 +59,7 @@ class ConductorCore final : public Conductor {
   Bookings bookings_;
   LoadEstimate load_;
   DecodeDurations durations_;
+  TtftMargin margin_;
   PrefillChooser chooser_;
   double average_prompt_tokens_ = 0;
 };
@@ -72,6 +78,7 @@ std::uint64_t kv_tokens_of(const RequestView& request) {
 Decision ConductorCore::on_request(const RequestView& request, Instant now) {
   bookings_.release(request.number, now);  // it is decided again after a failure
   durations_.drop(request.number);
+  margin_.drop(request.number);
   average_prompt_tokens_ += kAveragePromptWeight * (request.prompt_tokens - average_prompt_tokens_);
   const Board board = gather({.instances = instances_,
                               .index = index_,
@@ -139,7 +146,8 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   decision.predicted_tbt = choice.tbt;
   decision.reused_blocks = prefill.reused_blocks;
   const Nanos drain = durations_.until_one_ends(decode.requests);
-  auto refusal = judge(config_.admission, request.slo, {.prefill = prefill, .decode = choice, .decode_drain = drain});
+  auto refusal = judge(config_.admission, request.slo,
+                       {.prefill = prefill, .decode = choice, .decode_drain = drain, .ttft_margin = margin_.margin()});
   if (refusal) {
     decision = refuse(std::move(decision), std::move(*refusal));
   } else {
@@ -172,6 +180,7 @@ void ConductorCore::accept(const Board& board, const RequestView& request, const
     booking.transfer_work = cost_->transfer(blocks * config_.block_tokens, false);
   }
   bookings_.book(booking, now);
+  margin_.expect(request.number, prefill.ttft, now);
 }
 
 void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {
@@ -179,6 +188,7 @@ void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {
     case Phase::kPrefillStart:
       return bookings_.start_prefill(request, now);
     case Phase::kPrefillEnd:
+      margin_.first_token(request, now);
       return bookings_.end_prefill(request, now);
     case Phase::kDecodeJoin:
       if (bookings_.knows(request)) durations_.join(request, now);
@@ -188,6 +198,7 @@ void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {
       return bookings_.release(request, now);
     case Phase::kAbort:
       durations_.drop(request);
+      margin_.drop(request);
       return bookings_.release(request, now);
   }
 }

@@ -136,16 +136,16 @@ class Cluster:
 
     def request(self, method: str, path: str, body: bytes | dict | None = None, headers: dict | None = None,
                 timeout: float = 120):
-        """Returns (status, headers, body bytes); error statuses are answers."""
+        """Returns (status, headers with lower-case names, body bytes); error statuses are answers."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         request = urllib.request.Request(self.url + path, data=data, method=method,
                                          headers={"content-type": "application/json", **(headers or {})})
         try:
             with urllib.request.urlopen(request, timeout=timeout * SLOWDOWN) as answer:
-                return answer.status, dict(answer.headers), answer.read()
+                return answer.status, lower(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, dict(error.headers), error.read()
+                return error.code, lower(error.headers), error.read()
 
     def get_json(self, path: str):
         status, _, body = self.request("GET", path)
@@ -158,7 +158,7 @@ class Cluster:
         body = {"model": self.model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0, **more}
         status, got, answer = self.request("POST", "/v1/completions", body, headers)
         assert status == 200, f"{status} {answer[:500]!r}"
-        return {**json.loads(answer), "headers": {k.lower(): v for k, v in got.items()}}
+        return {**json.loads(answer), "headers": got}
 
     @property
     def model(self) -> str:
@@ -166,6 +166,10 @@ class Cluster:
 
     def prefill_names(self) -> list[str]:
         return sorted(p["name"] for p in self.processes("prefill"))
+
+
+def lower(headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def metric(text: str, name: str, **labels) -> float:
