@@ -1,4 +1,4 @@
-// requantize SOURCE TARGET TYPE: writes a GGUF file in another quantisation (q4_0 or q8_0). For set-up: tools/llama/model.
+// requantize SOURCE TARGET TYPE: writes a GGUF file in another quantisation, q4_0 or q8_0. For tools/llama/model.
 #include <cstdio>
 #include <string_view>
 

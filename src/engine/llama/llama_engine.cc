@@ -13,6 +13,12 @@
 namespace mooncake::engine::llama {
 namespace {
 
+// With other weights llama.cpp's matrix products depend on the size of the batch (docs/adr/0005-exact-engine.md).
+bool has_exact_weights(const llama_model* model) {
+  const llama_ftype type = llama_model_ftype(model);
+  return type == LLAMA_FTYPE_MOSTLY_Q8_0 || type == LLAMA_FTYPE_MOSTLY_Q4_0;
+}
+
 // llama.cpp rounds a sequence's cells up to this; so do we, to hold what we promise.
 constexpr std::uint32_t kContextGranularity = 256;
 constexpr std::uint32_t kSequencesMax = 256;  // LLAMA_MAX_SEQ
@@ -74,6 +80,10 @@ Result<std::unique_ptr<Engine>> make_llama_engine(const EngineConfig& config) {
   MC_ASSIGN_OR_RETURN(GgufFile file, read_gguf(config.model_path));
   MC_ASSIGN_OR_RETURN(ModelInfo info, make_info(file, config));
   MC_ASSIGN_OR_RETURN(ModelPointer model, load_model(config.model_path, LoadWhat::kWeights));
+  if (!has_exact_weights(model.get())) {
+    log_warn("{} has weights in {}: answers may differ in a batch or after a recovery; Q8_0 and Q4_0 are exact",
+             info.id, llama_ftype_name(llama_model_ftype(model.get())));
+  }
   StateCodec codec(std::move(file.layers), file.content, config.sequences_max);
   std::unique_ptr<LlamaEngine> engine(new LlamaEngine(std::move(model), std::move(info), std::move(codec), config));
   MC_RETURN_IF_ERROR(engine->start(config));

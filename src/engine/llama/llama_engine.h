@@ -1,6 +1,6 @@
 // The llama.cpp engine: GGUF models on the CPU, exact enough that it does not matter where a prefix was computed.
 //
-// What makes it exact (docs/serving.md; asserted in llama_facts_test.cc against the pinned version):
+// What makes it exact (docs/adr/0005-exact-engine.md; asserted in llama_facts_test.cc against the pinned version):
 // - one KVCache stream a sequence, F16, flash attention on: rows and logits do not depend on the other sequences;
 // - items of several tokens are computed one by one, items of one token together. In one llama.cpp batch they would be
 //   cut to equal lengths, and a chunk would lose its first token to a chunk of one;

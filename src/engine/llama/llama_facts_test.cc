@@ -1,5 +1,5 @@
 // What the engine takes for granted about llama.cpp, asserted against the version that is pinned: a new version must
-// pass before it may be used. Each fact is in docs/serving.md. Needs the default model.
+// pass before it may be used. Each fact is in docs/adr/0005-exact-engine.md. Needs the default model.
 #include <ggml.h>
 #include <gtest/gtest.h>
 #include <llama.h>
