@@ -7,6 +7,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ctime>
@@ -43,6 +44,8 @@ class JsonFormatter final : public spdlog::formatter {
  private:
   // Text of other people ends up in log lines: what is not UTF-8 becomes U+FFFD, so that the line stays JSON.
   static std::string quote(std::string_view text) {
+    const auto plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+    if (std::ranges::all_of(text, plain)) return fmt::format("\"{}\"", text);  // nearly every line
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
 
