@@ -90,16 +90,6 @@ Result<std::string> ask(const std::string& url, const Json& body, bool figures) 
   return answer.text;
 }
 
-Result<std::string> served_model(const std::string& url) {
-  auto response = net::http_request("GET", url + "/v1/models", {}, "", SteadyClock().now() + Seconds(10));
-  if (!response.ok()) return response.status();
-  const Json json = Json::parse(response->body, nullptr, false);
-  if (json.is_object() && json.contains("data") && json["data"].is_array() && !json["data"].empty()) {
-    return json["data"][0].value("id", "");
-  }
-  return Status(Code::kCorrupt, fmt::format("{} lists no model", url));
-}
-
 }  // namespace
 
 int run_chat(const Invocation& invocation) {

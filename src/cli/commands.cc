@@ -44,6 +44,23 @@ const std::vector<Command>& commands() {
        .argument = {},
        .switches = {},
        .run = run_chat},
+      {.name = "generate",
+       .summary = "The model in one process, without a cluster: the reference for what a cluster answers",
+       .examples = "  mooncake generate --prompt 'Once upon a time'\n"
+                   "  mooncake generate --chat --prompt 'What is a mooncake?' --max-tokens 64\n"
+                   "  mooncake generate --engine simulated --input requests.jsonl\n",
+       .section = "generate",
+       .argument = {},
+       .switches = {},
+       .run = run_generate_command},
+      {.name = "bench serve",
+       .summary = "What a client of a running cluster sees: times to the first token, cold and warm; goodput",
+       .examples = "  mooncake bench serve --prefix-tokens 2000 --requests 8 --json report.json\n"
+                   "  mooncake bench serve --scenario poisson --rate 4 --duration 30\n",
+       .section = "bench",
+       .argument = {},
+       .switches = {},
+       .run = run_bench_serve_command},
       {.name = "kv why",
        .summary = "Why a request went where it went: every candidate, and what really happened",
        .examples = "  mooncake kv why REQUEST_ID        (the header x-request-id of an answer)\n",

@@ -36,6 +36,9 @@ class Table {
     add(name, ConfigType::kBoolean, value, help);
   }
 
+  /// The last option's flag, where it is not the key's.
+  void flag(std::string_view name) { rows_.back().flag = name; }
+
   [[nodiscard]] const std::vector<ConfigOption>& rows() const { return rows_; }
 
  private:
@@ -162,6 +165,40 @@ void add_tools(Table& table) {
 
   table.section("kv");
   add_cluster_client(table);
+
+  table.section("generate");
+  add_engine(table);
+  table.text("prompt", "", "Text to continue; or give prompt_file or input.");
+  table.text("prompt_file", "", "File with the text to continue.");
+  table.text("input", "", "File with a request a line, as JSON; the answers are JSON, one a line.");
+  table.boolean("chat", "false", "The prompt is a user's message, which the model answers.");
+  table.integer("max_tokens", "128", 1, 1 << 20, "Longest answer.");
+  table.number("temperature", "0", 0, 2, "0 always takes the likeliest token.");
+  table.number("top_p", "1", 0.000001, 1,
+               "Only the likeliest tokens that together have this probability are drawn from.");
+  table.integer("seed", "0", 0, 9.0e18, "Of the draws.");
+  table.boolean("json", "false", "Print text, tokens, times and the blocks' checksums as JSON.");
+  table.text("kv_dump", "", "File that gets the prompt's KVCache blocks; empty: none.");
+  table.integer("threads", "1", 1, 1024,
+                "Threads of the engine; as many as the workers have, if answers are compared.");
+  table.integer("context_tokens", "0", 0, 1 << 24, "Longest prompt plus answer; 0: the model's own.");
+  table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
+
+  table.section("bench");
+  add_cluster_client(table);
+  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson"});
+  table.text("json", "", "File for the report; empty: none.");
+  table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
+  table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
+  table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
+  table.number("rate", "2", 0.001, 100'000, "poisson: requests a second.");
+  table.number("duration_s", "30", 0.1, 86'400, "poisson: how long requests are sent.");
+  table.flag("--duration");
+  table.integer("prompt_tokens", "256", 1, 1 << 20, "poisson: length of a prompt, about.");
+  table.integer("answer_tokens", "16", 1, 1 << 20, "Length of an answer.");
+  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
+  table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
+  table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
 
   table.section("doctor");
   table.text("http", "127.0.0.1:8080", "Address whose port must be free.");

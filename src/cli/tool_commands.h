@@ -7,6 +7,8 @@ namespace mooncake::cli {
 
 int run_up(const Invocation& invocation);
 int run_chat(const Invocation& invocation);
+int run_generate_command(const Invocation& invocation);
+int run_bench_serve_command(const Invocation& invocation);
 int run_kv_why(const Invocation& invocation);
 int run_config_show(const Invocation& invocation);
 int run_config_docs(const Invocation& invocation);

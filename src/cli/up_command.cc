@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/rng.h"
+#include "cli/cluster_url.h"
 #include "cli/tool_commands.h"
 #include "cli/up/supervisor.h"
 
@@ -31,6 +33,7 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   up.threads = count("up.threads");
   up.restart = config.boolean("up.restart");
   up.log_level = config.text("up.log_level");
+  up.cluster_id = fmt::format("up-{:016x}", random_seed());
   up.config_file = invocation.config_file;
   return up;
 }
@@ -40,9 +43,10 @@ void print_summary(const UpConfig& up, const RunDir& dir, const std::string& url
   fmt::print("Mooncake is up after {:.1f} s: {} prefill, {} decode, {} node{}, engine {}\n", to_ms(took) / 1000,
              up.prefill, up.decode, up.nodes, up.nodes == 1 ? "" : "s", up.engine);
   fmt::print("  API    {}/v1\n", url);
-  fmt::print(
-      "  try    curl {}/v1/chat/completions -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n",
-      url);
+  if (const auto model = served_model(url); model.ok()) {
+    fmt::print("  try    curl {}/v1/chat/completions -d '{{\"model\": \"{}\", ", url, *model);
+    fmt::print("\"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n");
+  }
   fmt::print("  or     mooncake chat --url {}\n", url);
   fmt::print("  logs   {}/logs\n", dir.path());
   fmt::print("  end    Ctrl-C\n");

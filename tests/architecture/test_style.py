@@ -19,6 +19,10 @@ def tracked() -> list[str]:
     return [name for name in listed.stdout.splitlines() if (REPOSITORY / name).is_file()]
 
 
+def is_for_tests(file) -> bool:
+    return file.name.endswith("_test.cc") or file.name.startswith(("test_", "fake_"))
+
+
 def functions(text: str):
     """(first line, number of lines) of each function body that begins at a definition's `{` at the end of a line.
 
@@ -42,7 +46,7 @@ def test_long_files_and_functions_are_pointed_out():
         if count > FILE_LINES[0]:
             urge = ": ask which second noun moved in" if count > FILE_LINES[1] else ""
             warnings.warn(f"src/{file} has {count} lines{urge}")
-        if file.name.endswith("_test.cc"):
+        if is_for_tests(file):
             continue
         for line, length in functions(text):
             if length > FUNCTION_LINES[0]:
@@ -57,9 +61,28 @@ def test_lines_fit():
 
 
 def test_only_the_command_line_sees_the_environment():
-    seen = [str(f) for f in sources() if not f.is_relative_to("cli") and not f.name.endswith("_test.cc")
+    seen = [str(f) for f in sources() if not f.is_relative_to("cli") and not is_for_tests(f)
             and re.search(r"\b(secure_)?getenv\s*\(|\benviron\b", (SRC / f).read_text())]
     assert not seen, seen
+
+
+def test_cited_documents_exist():
+    cited = {found for f in sources() for found in re.findall(r"\bdocs/[\w./-]+\.md", (SRC / f).read_text())}
+    cited |= {found for name in tracked() if name.startswith(("tools/", "cmake/"))
+              for found in re.findall(r"\bdocs/[\w./-]+\.md", (REPOSITORY / name).read_text())}
+    missing = sorted(name for name in cited if not (REPOSITORY / name).exists())
+    assert not missing, missing
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = []
+    for name in tracked():
+        if not name.endswith(".md"):
+            continue
+        for target in re.findall(r"\]\(([^)#:]+)\)", (REPOSITORY / name).read_text()):
+            if not (REPOSITORY / name).parent.joinpath(target).exists():
+                broken.append(f"{name}: {target}")
+    assert not broken, broken
 
 
 def test_nothing_is_left_for_later():

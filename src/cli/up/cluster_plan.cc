@@ -80,6 +80,7 @@ std::vector<std::string> process_arguments(const UpConfig& config, const Process
       .add("--ready-fd", "3")
       .add("--log-file", surroundings.log_file)
       .add("--log-level", config.log_level)
+      .add("--cluster-id", config.cluster_id)
       .add_unless_empty("--master", surroundings.master);
   if (worker) add_worker(arguments, config, process, surroundings.cores);
   if (process.role == "gateway") add_gateway(arguments, config, surroundings.listen);

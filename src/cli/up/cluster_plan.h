@@ -24,6 +24,7 @@ struct UpConfig {
   std::uint32_t threads = 0;     ///< of each engine; 0: its share of the cores
   bool restart = true;
   std::string log_level;
+  std::string cluster_id;   ///< of this cluster alone, so that no process of another can join by a recycled port
   std::string config_file;  ///< handed on to every process; empty: none
 };
 

@@ -1,0 +1,34 @@
+// `mooncake bench serve`: options in, scenario run, report out.
+#include "cli/bench_serve.h"
+#include "cli/cluster_url.h"
+#include "cli/tool_commands.h"
+
+namespace mooncake::cli {
+namespace {
+
+std::uint32_t count(const Config& config, std::string_view key) {
+  return static_cast<std::uint32_t>(config.integer(key));  // the option table bounds it
+}
+
+}  // namespace
+
+int run_bench_serve_command(const Invocation& invocation) {
+  const auto url = cluster_url(invocation, "bench");
+  if (!url.ok()) return fail(url.status());
+  const Config& config = invocation.config;
+  return run_bench_serve({.url = *url,
+                          .scenario = config.text("bench.scenario"),
+                          .json = config.text("bench.json"),
+                          .requests = count(config, "bench.requests"),
+                          .prefix_tokens = count(config, "bench.prefix_tokens"),
+                          .question_tokens = count(config, "bench.question_tokens"),
+                          .rate = config.number("bench.rate"),
+                          .duration_s = config.number("bench.duration_s"),
+                          .prompt_tokens = count(config, "bench.prompt_tokens"),
+                          .answer_tokens = count(config, "bench.answer_tokens"),
+                          .ttft_slo_s = config.number("bench.ttft_slo_s"),
+                          .tbt_slo_ms = config.number("bench.tbt_slo_ms"),
+                          .seed = static_cast<std::uint64_t>(config.integer("bench.seed"))});
+}
+
+}  // namespace mooncake::cli
