@@ -64,9 +64,9 @@ class Worker : public std::enable_shared_from_this<Worker> {
   ~Worker() {
     membership_.reset();
     context_.loop.cancel(drain_timer_);
-    runner_->stop();
-    prefill_.reset();
+    prefill_.reset();  // before the engine stops: what is in it is then abandoned, not repeated
     decode_.reset();
+    runner_->stop();
   }
 
   void serve();
