@@ -28,11 +28,7 @@ constexpr double kAveragePromptWeight = 0.05;
 class ConductorCore final : public Conductor {
  public:
   ConductorCore(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost)
-      : config_(config),
-        cost_(std::move(cost)),
-        load_(bookings_),
-        margin_(config.slo.ttft),
-        chooser_(config.placement, config.seed) {
+      : config_(config), cost_(std::move(cost)), load_(bookings_), chooser_(config.placement, config.seed) {
     CHECK(cost_ != nullptr && config_.block_tokens > 0);
   }
 
@@ -147,7 +143,10 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   decision.reused_blocks = prefill.reused_blocks;
   const Nanos drain = durations_.until_one_ends(decode.requests);
   auto refusal = judge(config_.admission, request.slo,
-                       {.prefill = prefill, .decode = choice, .decode_drain = drain, .ttft_margin = margin_.margin()});
+                       {.prefill = prefill,
+                        .decode = choice,
+                        .decode_drain = drain,
+                        .ttft_margin = margin_.margin(request.slo.ttft, now)});
   if (refusal) {
     decision = refuse(std::move(decision), std::move(*refusal));
   } else {
