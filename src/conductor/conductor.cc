@@ -142,11 +142,12 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   decision.predicted_tbt = choice.tbt;
   decision.reused_blocks = prefill.reused_blocks;
   const Nanos drain = durations_.until_one_ends(decode.requests);
-  auto refusal = judge(config_.admission, request.slo,
-                       {.prefill = prefill,
-                        .decode = choice,
-                        .decode_drain = drain,
-                        .ttft_margin = margin_.margin(request.slo.ttft, now)});
+  auto refusal =
+      judge(config_.admission, request.slo,
+            {.prefill = prefill,
+             .decode = choice,
+             .decode_drain = drain,
+             .ttft_margin = margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now)});
   if (refusal) {
     decision = refuse(std::move(decision), std::move(*refusal));
   } else {
@@ -179,7 +180,7 @@ void ConductorCore::accept(const Board& board, const RequestView& request, const
     booking.transfer_work = cost_->transfer(blocks * config_.block_tokens, false);
   }
   bookings_.book(booking, now);
-  margin_.expect(request.number, prefill.ttft, now);
+  margin_.expect(request.number, {.predicted = prefill.ttft, .objective = request.slo.ttft}, now);
 }
 
 void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {

@@ -190,7 +190,7 @@ TEST(Conductor, RecomputesWhatIsDearToFetch) {
 
 TEST(Conductor, EarlyAdmissionRefusesUntilTheQueueHasDrained) {
   Cluster cluster({.admission = AdmissionPolicy::kEarly});
-  cluster.request.slo = {.ttft = Millis(1600), .tbt = Seconds(1)};  // with a margin of 160
+  cluster.request.slo = {.ttft = Millis(1800), .tbt = Seconds(1)};  // up to 1,470 ms, with the margin
   int accepted = 0;
   Decision decision;
   for (std::uint64_t i = 0; i < 10; ++i) {
@@ -200,7 +200,7 @@ TEST(Conductor, EarlyAdmissionRefusesUntilTheQueueHasDrained) {
   EXPECT_EQ(accepted, 4) << "two on each instance: 680 and 1,360 ms";
   EXPECT_EQ(decision.verdict, Verdict::kReject);
   EXPECT_EQ(decision.predicted_ttft, Millis(3 * 680));
-  EXPECT_EQ(decision.retry_after, Millis(3 * 680 + 160 - 1600));
+  EXPECT_EQ(decision.retry_after, Millis(3 * 680 + (3 * 680 + 180) / 5 - 1800)) << "a fifth as the margin";
   EXPECT_EQ(cluster.ask(20, make_keys(20, 10), 600).verdict, Verdict::kAccept);
 }
 

@@ -1,40 +1,46 @@
 #include "conductor/ttft_margin.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 namespace mooncake::conductor {
 namespace {
 
 // RFC 6298, section 2: gains of 1/8 and 1/4, four deviations, and half of the first measurement as its deviation.
-constexpr int kErrorGain = 8;
-constexpr int kDeviationGain = 4;
-constexpr int kDeviations = 4;
+constexpr double kErrorGain = 0.125;
+constexpr double kDeviationGain = 0.25;
+constexpr double kDeviations = 4;
+
+/// What an error is a share of.
+double scale_ms(const TtftMargin::Promise& promise) { return to_ms(promise.predicted) + to_ms(promise.objective) / 10; }
 
 }  // namespace
 
 void TtftMargin::first_token(RequestNumber request, Instant now) {
   const auto at = expected_.find(request);
   if (at == expected_.end()) return;
-  const Nanos error = (now - at->second.accepted) - at->second.predicted;
+  const Expected expected = at->second;
   expected_.erase(at);
+  const double scale = scale_ms(expected.promise);
+  if (scale <= 0) return;
+  const double error = to_ms(now - expected.accepted - expected.promise.predicted) / scale;
   if (!observed_) {
     error_ = error;
-    deviation_ = std::chrono::abs(error) / 2;
+    deviation_ = std::abs(error) / 2;
   } else {
-    deviation_ += (std::chrono::abs(error - error_) - deviation_) / kDeviationGain;
-    error_ += (error - error_) / kErrorGain;
+    deviation_ += kDeviationGain * (std::abs(error - error_) - deviation_);
+    error_ += kErrorGain * (error - error_);
   }
   observed_ = now;
 }
 
-Nanos TtftMargin::margin(Nanos objective, Instant now) const {
-  const double guess = to_ms(objective) * kMarginFirstGuess;
-  if (!observed_) return from_ms(guess);
-  const double learned = std::clamp(to_ms(error_ + kDeviations * deviation_), 0.0, to_ms(objective) * kMarginMax);
-  const double weight = std::exp2(-to_ms(now - *observed_) / to_ms(kMarginHalfLife));
-  return from_ms(weight * learned + (1 - weight) * guess);
+Nanos TtftMargin::margin(const Promise& promise, Instant now) const {
+  double share = kMarginFirstGuess;
+  if (observed_) {
+    const double weight = std::exp2(-to_ms(now - *observed_) / to_ms(kMarginHalfLife));
+    share += weight * (error_ + kDeviations * deviation_ - kMarginFirstGuess);
+  }
+  return from_ms(std::clamp(share * scale_ms(promise), 0.0, kMarginMax * to_ms(promise.objective)));
 }
 
 }  // namespace mooncake::conductor
