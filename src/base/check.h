@@ -11,5 +11,4 @@ namespace mooncake {
 }  // namespace mooncake
 
 /// Aborts the process when `condition` is false. The condition is evaluated exactly once, in every build type.
-#define CHECK(condition) \
-  ((condition) ? static_cast<void>(0) : ::mooncake::check_failed(__FILE__, __LINE__, #condition))
+#define CHECK(condition) ((condition) ? static_cast<void>(0) : ::mooncake::check_failed(__FILE__, __LINE__, #condition))

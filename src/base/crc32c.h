@@ -1,5 +1,5 @@
-// CRC-32C (Castagnoli, RFC 3720 appendix B.4), by isa-l: the checksum that travels with every block from the engine that
-// made it to the engine that imports it.
+// CRC-32C (Castagnoli, RFC 3720 appendix B.4), by isa-l: the checksum that travels with every block from the engine
+// that made it to the engine that imports it.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ inline constexpr std::size_t kLogFileBytesMax = 10u << 20;
 inline constexpr std::size_t kLogFilesMax = 3;
 
 struct LogConfig {
-  std::string process;             ///< "prefill-0"; part of every line
-  std::string file;                ///< empty: standard error
+  std::string process;  ///< "prefill-0"; part of every line
+  std::string file;     ///< empty: standard error
   LogLevel level = LogLevel::kInfo;
 };
 

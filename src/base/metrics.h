@@ -1,5 +1,6 @@
-// Metrics: counters, gauges and histograms in the Prometheus text format, by prometheus-cpp. A process owns one registry
-// and passes it down; what it returns lives as long as the registry and may be used from any thread without a lock.
+// Metrics: counters, gauges and histograms in the Prometheus text format, by prometheus-cpp. A process owns one
+// registry and passes it down; what it returns lives as long as the registry and may be used from any thread without a
+// lock.
 //
 // Names: mooncake_<layer>_<what>_<unit>[_total], snake_case, unit last.
 #pragma once

@@ -5,10 +5,21 @@
 namespace mooncake {
 namespace {
 
-constexpr std::array<std::string_view, 15> kNames = {
-    "ok",        "invalid_argument", "not_found", "already_exists",    "exhausted",
-    "unavailable", "deadline_exceeded", "cancelled", "peer_lost",      "stale",
-    "permission_denied", "out_of_range", "corrupt", "unsupported",     "internal"};
+constexpr std::array<std::string_view, 15> kNames = {"ok",
+                                                     "invalid_argument",
+                                                     "not_found",
+                                                     "already_exists",
+                                                     "exhausted",
+                                                     "unavailable",
+                                                     "deadline_exceeded",
+                                                     "cancelled",
+                                                     "peer_lost",
+                                                     "stale",
+                                                     "permission_denied",
+                                                     "out_of_range",
+                                                     "corrupt",
+                                                     "unsupported",
+                                                     "internal"};
 
 }  // namespace
 

@@ -20,20 +20,20 @@ namespace mooncake {
 /// What went wrong, as far as a caller can act on it. The numbers are part of the wire protocol: never reuse one.
 enum class Code : std::uint8_t {
   kOk = 0,
-  kInvalidArgument = 1,   ///< the caller passed nonsense; repeating the call cannot help
-  kNotFound = 2,          ///< a miss: no such key, name, file or request
-  kAlreadyExists = 3,     ///< the thing to be created is there already
-  kExhausted = 4,         ///< a named limit is reached; back off, then retry
-  kUnavailable = 5,       ///< the service cannot be reached or is not ready; retry elsewhere or later
-  kDeadlineExceeded = 6,  ///< not done in time; it may or may not have happened
-  kCancelled = 7,         ///< the caller (or its owner) gave up
-  kPeerLost = 8,          ///< the peer's epoch ended: it crashed, restarted or was cut off
-  kStale = 9,             ///< the handle names an older generation of a segment, sequence or epoch
+  kInvalidArgument = 1,    ///< the caller passed nonsense; repeating the call cannot help
+  kNotFound = 2,           ///< a miss: no such key, name, file or request
+  kAlreadyExists = 3,      ///< the thing to be created is there already
+  kExhausted = 4,          ///< a named limit is reached; back off, then retry
+  kUnavailable = 5,        ///< the service cannot be reached or is not ready; retry elsewhere or later
+  kDeadlineExceeded = 6,   ///< not done in time; it may or may not have happened
+  kCancelled = 7,          ///< the caller (or its owner) gave up
+  kPeerLost = 8,           ///< the peer's epoch ended: it crashed, restarted or was cut off
+  kStale = 9,              ///< the handle names an older generation of a segment, sequence or epoch
   kPermissionDenied = 10,  ///< the right for this access was not granted
-  kOutOfRange = 11,       ///< outside the segment, context or table
-  kCorrupt = 12,          ///< bytes fail their checksum or header check
-  kUnsupported = 13,      ///< understood, and not offered by this build, engine or peer
-  kInternal = 14,         ///< a fault of ours that was contained; the message is for the bug report
+  kOutOfRange = 11,        ///< outside the segment, context or table
+  kCorrupt = 12,           ///< bytes fail their checksum or header check
+  kUnsupported = 13,       ///< understood, and not offered by this build, engine or peer
+  kInternal = 14,          ///< a fault of ours that was contained; the message is for the bug report
 };
 
 /// Lower-case snake name of `code`, for logs and JSON ("peer_lost"). Never null.
@@ -69,7 +69,7 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                       // NOLINT: implicit by design, as in `return x;`
+  Result(T value) : value_(std::move(value)) {}  // NOLINT: implicit by design, as in `return x;`
   Result(Status status) : status_(std::move(status)) { CHECK(!status_.ok()); }  // NOLINT: as in `return status;`
 
   [[nodiscard]] bool ok() const { return value_.has_value(); }
@@ -102,8 +102,8 @@ class [[nodiscard]] Result {
 }  // namespace mooncake
 
 /// Returns from the calling function when `expression` (a Status) is a failure.
-#define MC_RETURN_IF_ERROR(expression)                       \
-  do {                                                       \
+#define MC_RETURN_IF_ERROR(expression)                                                  \
+  do {                                                                                  \
     if (::mooncake::Status mc_status = (expression); !mc_status.ok()) return mc_status; \
   } while (false)
 
