@@ -7,7 +7,7 @@
 //
 // Exactness: a sequence's KVCache bytes and outputs depend on its own tokens and on how they were cut into chunks below
 // 64 tokens, never on other sequences, on the step they share, or on whether a prefix was computed or imported.
-// Source: docs/serving.md.
+// Source: docs/adr/0005-exact-engine.md.
 #pragma once
 
 #include <cstdint>
@@ -93,7 +93,8 @@ class Engine {
   virtual Status export_block(SequenceId sequence, std::uint32_t index, ByteSpan target) = 0;
 
   /// Computes all items, each at most once a sequence. Outputs has as many entries as items. A failed item leaves its
-  /// sequence at its old length. @return kCancelled if cancel() came, with the items' statuses saying which are undone.
+  /// sequence at its old length; one beyond what open() reserved fails with kOutOfRange. @return kCancelled if cancel()
+  /// came, with the items' statuses saying which are undone.
   virtual Status step(std::span<const WorkItem> items, std::span<Output> outputs) = 0;
 
   /// Tokens that one prefill item may hold at most.

@@ -95,13 +95,13 @@ TEST_P(OneNode, DuplicateKeysInABatchEachGetTheBytes) {
 }
 
 TEST_P(OneNode, BatchesLargerThanAMessageAreSplit) {
-  constexpr std::size_t kSmall = 3'000;  // of 4 KiB: 12 MiB inline
+  constexpr std::size_t kSmall = 3'000;  // of 5 KiB: 15 MiB inline, more messages than may be in flight
   std::vector<std::vector<std::byte>> values;
   std::vector<PutItem> puts;
-  for (std::size_t i = 0; i < kSmall; ++i) values.push_back(noise(4096, i));
+  for (std::size_t i = 0; i < kSmall; ++i) values.push_back(noise(5000, i));
   for (std::size_t i = 0; i < kSmall; ++i) puts.push_back({key(i), values[i], crc32c(values[i])});
   for (const Status& status : client->put_and_wait(puts, soon())) ASSERT_TRUE(status.ok()) << status.to_string();
-  std::vector<std::vector<std::byte>> targets(kSmall, std::vector<std::byte>(4096));
+  std::vector<std::vector<std::byte>> targets(kSmall, std::vector<std::byte>(5000));
   std::vector<GetItem> gets;
   for (std::size_t i = 0; i < kSmall; ++i) gets.push_back({key(i), targets[i]});
   for (const GetOutcome& outcome : client->get_and_wait(gets, soon())) ASSERT_TRUE(outcome.status.ok());
@@ -300,6 +300,17 @@ TEST(Store, ARestartedMasterLearnsEverythingAgain) {
     for (const std::uint64_t n : {0, 7, 1'000, 1'999}) EXPECT_EQ(*newcomer.get(n, 1'000 + n), values[n]);
     EXPECT_TRUE(client.put(10'000 + static_cast<std::uint64_t>(restart), noise(10, 1)).ok());
   }
+}
+
+TEST(Store, ReclaimInTheBackgroundKeepsThePoolBelowItsWatermark) {
+  TestMaster master;
+  TestStoreNode node("node-0", master.name(), 8 * kMiB, true, 16u << 10, 0.5);
+  TestClient client(master.name());
+  ASSERT_TRUE(eventually([&] { return node.joined(); }));
+  for (std::uint64_t n = 0; n < 8; ++n) ASSERT_TRUE(client.put(n, noise(kMiB, n)).ok());
+  EXPECT_TRUE(eventually([&] { return node.metric("mooncake_store_node_objects") == 4; }));
+  EXPECT_TRUE(eventually([&] { return client.locate(3).empty(); }));
+  for (std::uint64_t n = 4; n < 8; ++n) EXPECT_EQ(*client.get(n, kMiB), noise(kMiB, n));
 }
 
 TEST(Store, NobodyNeedsTheMasterToStart) {

@@ -100,6 +100,10 @@ void Connection::read() {
 void Connection::send(OutFrame frame) {
   if (!open()) return;
   out_.push(std::move(frame));
+  if (out_.bytes() > kQueuedBytesMax && !overfull_) {
+    overfull_ = true;
+    end_soon({Code::kExhausted, "the peer does not read what is sent to it"});
+  }
   if (flushing_) return;
   flushing_ = true;
   loop_.post([self = shared_from_this()] { self->flush(); });
@@ -109,11 +113,14 @@ void Connection::flush() {
   std::size_t turn = 0;
   while (open() && !out_.empty()) {
     const std::size_t before = out_.bytes();
-    if (before > kQueuedBytesMax) return fail({Code::kExhausted, "the peer does not read what it asked for"}, false);
-    if (!write_some()) {
-      if (!open()) return;
-      watch_->wait_writable([self = shared_from_this()] { self->flush(); });
-      return;
+    switch (write_some()) {
+      case Written::kSome:
+        break;
+      case Written::kFull:
+        watch_->wait_writable([self = shared_from_this()] { self->flush(); });
+        return;
+      case Written::kBroken:
+        return;  // and flushing_ stays set: nothing is written any more
     }
     turn += before - std::min(before, out_.bytes());
     if (turn >= kTurnBytes && open()) {
@@ -124,8 +131,7 @@ void Connection::flush() {
   flushing_ = false;
 }
 
-/// @return false when the socket is full or has failed.
-bool Connection::write_some() {
+Connection::Written Connection::write_some() {
   int passed = -1;
   const std::span<iovec> pieces = out_.gather(passed);
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
@@ -143,13 +149,22 @@ bool Connection::write_some() {
   }
   const ssize_t count = ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (count < 0) {
-    if (errno == EINTR) return true;
-    if (!would_block(errno)) fail({Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno))}, false);
-    return false;
+    if (errno == EINTR) return Written::kSome;
+    if (would_block(errno)) return Written::kFull;
+    end_soon({Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno))});
+    return Written::kBroken;
   }
   out_.sent(static_cast<std::size_t>(count),
             [this](const FrameHeader& header) { handler_->on_bulk_sent(*this, header); });
-  return true;
+  return Written::kSome;
+}
+
+/// Ends the connection in a turn of its own, after reading what the other side said last: it may say why.
+void Connection::end_soon(const Status& reason) {
+  loop_.post([self = shared_from_this(), reason] {
+    if (self->open()) self->read();
+    if (self->open()) self->fail(reason, false);
+  });
 }
 
 void Connection::fail(const Status& reason, bool tell) {

@@ -19,8 +19,8 @@ namespace mooncake::transfer {
 inline constexpr std::size_t kStagingBytes = 8u << 10;
 /// After that many bytes other connections get their turn.
 inline constexpr std::size_t kTurnBytes = 4u << 20;
-/// A peer that does not read what it asked for is cut off when this much waits for it: 64 slices of 2 MiB, and half as
-/// much again in messages.
+/// A peer that does not read is cut off when this much waits for it: two windows of 64 MiB, its reads and our writes,
+/// and as much again in messages.
 inline constexpr std::size_t kQueuedBytesMax = 192u << 20;
 /// Descriptors that came and were not yet asked for.
 inline constexpr std::size_t kReceivedFdsMax = 8;
@@ -62,6 +62,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   [[nodiscard]] bool open() const { return watch_->fd() >= 0; }
   [[nodiscard]] int fd() const { return watch_->fd(); }
   [[nodiscard]] std::size_t queued_bytes() const { return out_.bytes(); }
+  [[nodiscard]] std::size_t queued_message_bytes() const { return out_.message_bytes(); }
 
   /// The oldest descriptor that came with a frame, if any.
   UniqueFd take_fd();
@@ -77,7 +78,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   ssize_t receive(ByteSpan landing);
   Status take_in(std::size_t count, std::size_t in_place);
   void flush();
-  bool write_some();
+  enum class Written : std::uint8_t { kSome, kFull, kBroken };
+  Written write_some();
+  void end_soon(const Status& reason);
   void fail(const Status& reason, bool tell);
 
   IoLoop& loop_;
@@ -86,6 +89,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   FrameReader reader_;
   OutQueue out_;
   bool flushing_ = false;  // a flush is posted, or waits for the socket
+  bool overfull_ = false;
   std::array<std::byte, kStagingBytes> staging_;
   std::deque<UniqueFd> fds_;
 };

@@ -110,7 +110,7 @@ void Core::begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake
 }
 
 void Core::dial(PeerHandle handle, const PeerName& name) {
-  if (stopping_) return;
+  if (stopping_ || directory_.name_of(handle).empty()) return;  // it came to us first, and has gone again
   const RemotePtr peer = remote(handle, name);
   if (peer->live()) return;  // it came to us first
   const Result<Endpoint> endpoint = parse_endpoint(name);

@@ -20,13 +20,19 @@ OutFrame OutFrame::make(FrameHeader header, ConstByteSpan small, std::string pay
 
 void OutQueue::push(OutFrame frame) {
   bytes_ += frame.bytes();
-  (frame.bulk.empty() ? urgent_ : bulk_).push_back(std::move(frame));
+  if (frame.bulk.empty()) {
+    urgent_bytes_ += frame.bytes();
+    urgent_.push_back(std::move(frame));
+  } else {
+    bulk_.push_back(std::move(frame));
+  }
 }
 
 void OutQueue::commit() {
   while (wire_bytes_ < kCommitBytes) {
     std::deque<OutFrame>& from = urgent_.empty() ? bulk_ : urgent_;
     if (from.empty()) return;
+    if (&from == &urgent_) urgent_bytes_ -= from.front().bytes();
     wire_bytes_ += from.front().bytes();
     wire_.push_back(std::move(from.front()));
     from.pop_front();

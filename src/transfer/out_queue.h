@@ -51,6 +51,9 @@ class OutQueue {
   /// Bytes not yet sent.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
+  /// Bytes of messages that have no place in wire order yet.
+  [[nodiscard]] std::size_t message_bytes() const { return urgent_bytes_; }
+
   /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
   /// until the next call of anything.
   std::span<iovec> gather(int& fd);
@@ -64,6 +67,7 @@ class OutQueue {
   void commit();
 
   std::deque<OutFrame> urgent_;
+  std::size_t urgent_bytes_ = 0;
   std::deque<OutFrame> bulk_;
   std::deque<OutFrame> wire_;   // in wire order; the front may be partly sent
   std::size_t wire_bytes_ = 0;  // unsent bytes in wire_

@@ -63,6 +63,10 @@ void RemotePeer::add(std::shared_ptr<Connection> connection) {
 
 void RemotePeer::add_shm(std::shared_ptr<Connection> connection) {
   if (shm_) return connection->close({Code::kAlreadyExists, "there is a shm connection already"}, true);
+  if (const Result<pid_t> process = peer_process(connection->fd()); !process.ok()) {
+    connection->close(process.status(), true);
+    return no_shm(true);
+  }
   connection->set_handler(*this);
   shm_ = std::make_unique<ShmTransport>(context_, queue_, hello_.node_name, std::move(connection));
 }
@@ -78,6 +82,7 @@ void RemotePeer::send_message(FrameKind kind, std::uint64_t id, std::uint32_t ar
   if (tcp_) {
     tcp_->control().send(std::move(frame));
   } else {
+    waiting_bytes_ += frame.bytes();
     waiting_.push_back(std::move(frame));
   }
 }
@@ -91,6 +96,9 @@ void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std
   if (calls_.full()) {
     return done(Status(Code::kExhausted, fmt::format("{} calls to {} wait for an answer, the most there can be",
                                                      kCallsMax, display_name())));
+  }
+  if ((tcp_ ? tcp_->control().queued_message_bytes() : waiting_bytes_) > kQueuedMessageBytesMax) {
+    return done(Status(Code::kExhausted, fmt::format("{} does not keep up with what is sent to it", display_name())));
   }
   calls_.add(id, deadline, std::move(done));
   send_message(kind, id, method, std::move(payload));

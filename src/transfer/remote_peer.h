@@ -22,6 +22,8 @@ namespace mooncake::transfer {
 /// Calls of one peer that wait for their handler's answer. Above the callers' own limit, because callers give up at
 /// their deadline and handlers do not know.
 inline constexpr std::size_t kAnsweringMax = 8192;
+/// Messages that wait to be sent. A peer that is this far behind is asked for nothing more.
+inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
 /// How long batches wait for shm before they take tcp.
 inline constexpr Millis kShmWait{1'000};
 
@@ -89,6 +91,7 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   std::uint64_t last_id_ = 0;
   std::size_t answering_ = 0;      // calls of the peer that wait for an answer of ours
   std::vector<OutFrame> waiting_;  // messages that wait for the first connection
+  std::size_t waiting_bytes_ = 0;
   CallTable calls_;
   SliceQueue queue_;
   std::unique_ptr<TcpTransport> tcp_;  // once live

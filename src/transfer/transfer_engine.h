@@ -120,8 +120,6 @@ struct TransferConfig {
   std::string cluster_id = "default";
   /// TCP connections opened to one peer; stripes of large transfers spread over them.
   std::uint32_t connections_per_peer = 2;
-  /// Threads that run sockets and copies.
-  std::uint32_t io_threads = 1;
   /// False: never use shm, even with a peer on this host.
   bool enable_shm = true;
 };

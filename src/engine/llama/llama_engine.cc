@@ -22,6 +22,9 @@ bool has_exact_weights(const llama_model* model) {
 // llama.cpp rounds a sequence's cells up to this; so do we, to hold what we promise.
 constexpr std::uint32_t kContextGranularity = 256;
 constexpr std::uint32_t kSequencesMax = 256;  // LLAMA_MAX_SEQ
+// The largest batch that the conformance suite compares with each sequence alone. Larger ones would gain little: a
+// model that fits a CPU is bound by computing at eight tokens already.
+constexpr std::size_t kExactBatchMax = 8;
 
 Status cancelled() { return Status(Code::kCancelled, "the step was cancelled"); }
 
@@ -182,8 +185,11 @@ Status LlamaEngine::import_prefix(SequenceId sequence, std::span<const ConstByte
     MC_RETURN_IF_ERROR(codec_.check_header(blocks[index], index, tokens));
   }
   const std::size_t bytes = codec_.state_bytes(token_count);
-  if (state_.size() < bytes) state_.resize(bytes);
-  const ByteSpan state = ByteSpan(state_).first(bytes);
+  if (state_bytes_ < bytes) {
+    state_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    state_bytes_ = bytes;
+  }
+  const ByteSpan state(state_.get(), bytes);
   codec_.assemble_state(sequence.index, blocks, token_count, state);
   const ErrorCapture errors;
   const std::size_t read =

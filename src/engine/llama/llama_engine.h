@@ -5,8 +5,8 @@
 // - items of several tokens are computed one by one, items of one token together. In one llama.cpp batch they would be
 //   cut to equal lengths, and a chunk would lose its first token to a chunk of one;
 // - a step of one token runs on one thread: with more, flash attention splits the keys among the threads, but only
-// while
-//   the sequence is alone in its batch.
+//   while the sequence is alone in its batch;
+// - a batch holds at most as many tokens as the suite compares with each alone.
 //
 // Memory: the weights, twice where llama.cpp repacks them; context_tokens * sequences_max rows of KVCache, touched as
 // they are used; one buffer as large as the longest prefix imported so far.
@@ -82,7 +82,8 @@ class LlamaEngine final : public Engine {
   const std::uint32_t chunk_tokens_max_;
   SequenceTable table_;
   KvTensors tensors_;
-  std::vector<std::byte> state_;  // where imports are assembled; kept, since fresh pages would cost more than the copy
+  std::unique_ptr<std::byte[]> state_;  // where imports are assembled; kept: fresh pages cost more than the copy
+  std::size_t state_bytes_ = 0;
   std::unique_ptr<llama_batch, FreeBatch> batch_;
   std::unique_ptr<llama_context, FreeContext> context_;
   std::atomic<bool> cancelled_{false};

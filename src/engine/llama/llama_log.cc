@@ -30,8 +30,8 @@ void start_library() {
   });
 }
 
-ErrorCapture::ErrorCapture() { captured_line = &first_line_; }
-ErrorCapture::~ErrorCapture() { captured_line = nullptr; }
+ErrorCapture::ErrorCapture() : outer_(captured_line) { captured_line = &first_line_; }
+ErrorCapture::~ErrorCapture() { captured_line = outer_; }
 std::string ErrorCapture::reason() const { return first_line_.empty() ? "no reason given" : first_line_; }
 
 }  // namespace mooncake::engine::llama

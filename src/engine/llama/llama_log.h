@@ -8,7 +8,7 @@ namespace mooncake::engine::llama {
 /// Starts the library once a process: its backends, and its log's way into ours. Thread-safe; cheap when repeated.
 void start_library();
 
-/// Collects the library's error lines that this thread causes while it lives. Not nested.
+/// Collects the library's error lines that this thread causes while it lives. The innermost one gets them.
 class ErrorCapture {
  public:
   ErrorCapture();
@@ -21,6 +21,7 @@ class ErrorCapture {
 
  private:
   std::string first_line_;
+  std::string* outer_;
 };
 
 }  // namespace mooncake::engine::llama

@@ -20,10 +20,10 @@ namespace mooncake::serve::openai {
 struct ApiError {
   std::uint32_t http_status = 400;
   std::string type = "invalid_request_error";
-  std::string code;  ///< empty: null in the JSON
-  std::string message;
-  std::string param;    ///< the offending field ("messages[2].role"); empty: null in the JSON
-  std::string hint;     ///< empty: left out
+  std::string code{};  ///< empty: null in the JSON
+  std::string message{};
+  std::string param{};  ///< the offending field ("messages[2].role"); empty: null in the JSON
+  std::string hint{};   ///< empty: left out
   Nanos retry_after{};  ///< above 0: sent as Retry-After, whole seconds rounded up
 };
 

@@ -36,13 +36,14 @@ Outcome read_text(const json& value, std::string_view name, std::string& out) {
 
 Outcome read_number(const json& value, std::string_view name, double low, bool low_allowed, double high, float& out) {
   if (!value.is_number()) return wrong_type(name, "a number", value);
-  const double number = value.get<double>();
+  // As it will be used: a top_p of 1e-50 is 0 by then.
+  const auto number = static_cast<float>(value.get<double>());
   const bool above = low_allowed ? number >= low : number > low;
   if (!above || !(number <= high)) {
     return invalid_field(std::string(name), fmt::format("'{}' must be {} {} and at most {}, got {}.", name,
                                                         low_allowed ? "at least" : "above", low, high, shown(value)));
   }
-  out = static_cast<float>(number);
+  out = number;
   return {};
 }
 
@@ -347,7 +348,6 @@ std::optional<ApiError> read_generate_request(Api api, std::string_view body, Ge
   if (auto error = read_json_object(body, tree)) return error;
   request = {};
   request.api = api;
-  if (auto error = require(tree, "model")) return error;
   if (auto error = require(tree, api == Api::kChat ? "messages" : "prompt")) return error;
   for (const auto& [name, value] : tree.items()) {
     const Field* field = find_field(name, api == Api::kChat ? kChat : kText);

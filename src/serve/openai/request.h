@@ -33,19 +33,19 @@ enum class Api : std::uint8_t { kChat, kText };
 
 struct GenerateRequest {
   Api api = Api::kChat;
-  std::string model;
-  std::vector<engine::ChatMessage> messages;                ///< kChat; at least one
-  std::string prompt;                                       ///< kText, unless prompt_tokens is set
-  std::optional<std::vector<engine::Token>> prompt_tokens;  ///< kText: not yet checked against the vocabulary
+  std::string model{};                                        ///< empty: the one that is served
+  std::vector<engine::ChatMessage> messages{};                ///< kChat; at least one
+  std::string prompt{};                                       ///< kText, unless prompt_tokens is set
+  std::optional<std::vector<engine::Token>> prompt_tokens{};  ///< kText: not yet checked against the vocabulary
   std::uint32_t choices = 1;
   bool stream = false;
   bool include_usage = false;  ///< a last chunk with the usage; only with stream
-  std::vector<std::string> stops;
-  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stops{};
+  std::optional<std::uint64_t> seed{};
   float temperature = 1.0F;
   float top_p = 1.0F;
-  std::optional<std::uint64_t> tokens_max;  ///< as asked, at least 1, not yet cut to the context
-  bool ignore_end = false;                  ///< "ignore_eos": benchmarks want answers of a known length
+  std::optional<std::uint64_t> tokens_max{};  ///< as asked, at least 1, not yet cut to the context
+  bool ignore_end = false;                    ///< "ignore_eos": benchmarks want answers of a known length
 };
 
 /// Reads and checks `body`. @return the first thing that is wrong with it, or nothing and `request` is complete.

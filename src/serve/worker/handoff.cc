@@ -114,7 +114,10 @@ void Handoff::on_joined(const Result<std::string>& reply) {
 void Handoff::fail(const Status& status) {
   if (failed_ || joined_) return;
   failed_ = true;
-  context_.loop.post([weak = weak_from_this(), why = status.annotate(fmt::format("decode worker {}", decode_))] {
+  // A decode worker that ends answers kCancelled. Nobody cancelled the request: it can go to another one.
+  const bool ending = status.code() == Code::kCancelled;
+  const Status& failure = ending ? Status(Code::kUnavailable, "ends: " + status.message()) : status;
+  context_.loop.post([weak = weak_from_this(), why = failure.annotate(fmt::format("decode worker {}", decode_))] {
     if (const auto self = weak.lock()) self->callbacks_.failed(why);
   });
 }

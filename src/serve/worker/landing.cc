@@ -156,6 +156,7 @@ void Landing::finish(const FetchedPrefix& generated) {
     landed.blocks.push_back(context_.block(*lease_, context_.blocks_of(call_.prompt_tokens) + i));
   }
   if (!generated.empty()) {
+    context_.metrics.tokens_reused.Increment(static_cast<double>(generated.size() * context_.block_tokens()));
     landed.token_count = static_cast<std::uint32_t>(landed.blocks.size()) * context_.block_tokens();
   }
   landed.call = std::move(*join_);

@@ -122,9 +122,9 @@ Result<PrefillCall> parse_prefill(std::string_view payload, const ProtocolLimits
   call.gateway = wire.gateway();
   call.decode = wire.decode();
   call.recompute = wire.recompute();
-  call.deadline_ms = wire.deadline_ms();
-  call.expected_ms = wire.expected_ms();
-  call.predicted_ms = wire.predicted_ms();
+  call.deadline_ms = std::min(wire.deadline_ms(), kWireTimeMsMax);
+  call.expected_ms = std::min(wire.expected_ms(), double{kWireTimeMsMax});
+  call.predicted_ms = std::min(wire.predicted_ms(), double{kWireTimeMsMax});
   return call;
 }
 
@@ -137,8 +137,13 @@ Result<ReserveCall> parse_reserve(std::string_view payload, const ProtocolLimits
   if (wire.tokens_max() == 0) return bad("tokens_max is 0; an answer has at least one token");
   const std::uint32_t tokens_max = answer_tokens_max(limits, wire.prompt_tokens(), wire.tokens_max());
   MC_RETURN_IF_ERROR(check_emitted(wire.emitted_tokens(), tokens_max));
-  return ReserveCall{wire.request_id(),  wire.attempt(),        wire.prompt_tokens(), tokens_max,
-                     wire.deadline_ms(), wire.emitted_tokens(), wire.model()};
+  return ReserveCall{.id = wire.request_id(),
+                     .attempt = wire.attempt(),
+                     .prompt_tokens = wire.prompt_tokens(),
+                     .tokens_max = tokens_max,
+                     .deadline_ms = std::min(wire.deadline_ms(), kWireTimeMsMax),
+                     .emitted_tokens = wire.emitted_tokens(),
+                     .model = wire.model()};
 }
 
 Result<JoinCall> parse_join(std::string_view payload, const ProtocolLimits& limits) {
@@ -162,7 +167,7 @@ Result<JoinCall> parse_join(std::string_view payload, const ProtocolLimits& limi
   call.gateway = wire.gateway();
   call.first_token = static_cast<engine::Token>(wire.first_token());
   call.block_crc32c.assign(wire.block_crc32c().begin(), wire.block_crc32c().end());
-  call.deadline_ms = wire.deadline_ms();
+  call.deadline_ms = std::min(wire.deadline_ms(), kWireTimeMsMax);
   return call;
 }
 

@@ -26,6 +26,9 @@ inline constexpr std::size_t kEndpointBytesMax = 256;
 /// Error texts inside token events; longer ones are cut.
 inline constexpr std::size_t kEventMessageBytesMax = 512;
 
+/// Longer times on the wire count as this: a day, beyond every deadline, and far from overflowing nanoseconds.
+inline constexpr std::int64_t kWireTimeMsMax = 86'400'000;
+
 /// How answers are sampled and where they end.
 struct AnswerParams {
   float temperature = 0;

@@ -76,6 +76,18 @@ TEST(Protocol, APromptMustLeaveRoomForAnAnswerAndTheAnswerIsCutToTheContext) {
   EXPECT_EQ(code_of(request), Code::kOutOfRange);
 }
 
+TEST(Protocol, TimesWithoutEndAreCut) {
+  auto request = good_prefill();
+  request.set_deadline_ms(std::numeric_limits<std::int64_t>::max());
+  request.set_predicted_ms(1e300);
+  const auto call = parse_prefill(request.SerializeAsString(), kLimits);
+  ASSERT_TRUE(call.ok());
+  EXPECT_EQ(call->deadline_ms, kWireTimeMsMax);
+  EXPECT_EQ(call->predicted_ms, kWireTimeMsMax);
+  request.set_predicted_ms(std::numeric_limits<double>::infinity());
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+}
+
 TEST(Protocol, AJoinSurvivesTheWireAndNamesEveryBlock) {
   JoinCall call;
   call.id = "r1";

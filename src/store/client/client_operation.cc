@@ -15,22 +15,45 @@ ClientOperation::~ClientOperation() { client_->operations.erase(this); }
 void ClientOperation::cancel() {
   if (finished_) return;
   cancelled_ = true;
-  const std::vector<std::shared_ptr<NodeCall>> calls(calls_.begin(), calls_.end());
+  std::vector<std::shared_ptr<NodeCall>> calls;
+  for (const auto& [pointer, call] : calls_) {
+    if (std::shared_ptr<NodeCall> alive = call.lock()) calls.push_back(std::move(alive));
+  }
+  while (!unsent_.empty()) calls.push_back(prepare_next());
   if (calls.empty()) return give_up({Code::kCancelled, "the store client has ended"});
   for (const std::shared_ptr<NodeCall>& call : calls) call->cancel();
 }
 
 void ClientOperation::send(const std::shared_ptr<NodeCall>& call, const std::string& endpoint, std::uint16_t method,
                            std::string payload, std::function<void(Result<std::string>)> answered) {
-  calls_.insert(call);
-  call->start(endpoint, method, std::move(payload), deadline_,
-              [self = shared_from_this(), call, answered = std::move(answered)](Result<std::string> answer) {
-                self->calls_.erase(call);
-                answered(std::move(answer));
-                if (!self->calls_.empty() || self->finished_) return;
-                if (self->cancelled_) return self->give_up({Code::kCancelled, "the store client has ended"});
-                self->round();
-              });
+  unsent_.push_back({call, endpoint, method, std::move(payload), std::move(answered)});
+  send_next();
+}
+
+std::shared_ptr<NodeCall> ClientOperation::prepare_next() {
+  Unsent next = std::move(unsent_.front());
+  unsent_.pop_front();
+  NodeCall* const call = next.call.get();
+  calls_.emplace(call, next.call);
+  call->prepare(std::move(next.endpoint), next.method, std::move(next.payload),
+                [self = shared_from_this(), call, answered = std::move(next.answered)](Result<std::string> answer) {
+                  self->calls_.erase(call);
+                  answered(std::move(answer));
+                  self->went_on();
+                });
+  return next.call;
+}
+
+void ClientOperation::send_next() {
+  if (unsent_.empty() || calls_.size() >= kCallsInFlightMax) return;
+  prepare_next()->send(deadline_);
+}
+
+void ClientOperation::went_on() {
+  if (finished_) return;
+  if (round_in_flight()) return send_next();
+  if (cancelled_) return give_up({Code::kCancelled, "the store client has ended"});
+  round();
 }
 
 bool ClientOperation::too_late() const { return client_->engine.executor().clock().now() >= deadline_; }

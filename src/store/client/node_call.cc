@@ -4,12 +4,17 @@
 
 namespace mooncake::store {
 
-void NodeCall::start(const std::string& endpoint, std::uint16_t method, std::string payload, Deadline deadline,
-                     transfer::CallCallback done) {
+void NodeCall::prepare(std::string endpoint, std::uint16_t method, std::string payload, transfer::CallCallback done) {
+  endpoint_ = std::move(endpoint);
+  method_ = method;
+  payload_ = std::move(payload);
   done_ = std::move(done);
-  const Result<transfer::PeerHandle> node = engine_.connect(endpoint);
+}
+
+void NodeCall::send(Deadline deadline) {
+  const Result<transfer::PeerHandle> node = engine_.connect(endpoint_);
   // An unusable address shows like an unreachable node: on the call.
-  engine_.call(node.ok() ? *node : transfer::PeerHandle{}, method, std::move(payload), deadline,
+  engine_.call(node.ok() ? *node : transfer::PeerHandle{}, method_, std::move(payload_), deadline,
                [self = shared_from_this()](Result<std::string> answer) { self->end(std::move(answer)); });
 }
 

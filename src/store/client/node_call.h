@@ -18,13 +18,14 @@ class NodeCall : public std::enable_shared_from_this<NodeCall> {
  public:
   explicit NodeCall(transfer::TransferEngine& engine) : engine_(engine), buffers_(engine) {}
 
-  /// For lending, before start().
+  /// For lending, before prepare().
   [[nodiscard]] LentBuffers& buffers() { return buffers_; }
-  /// Sends. `done` comes once; never inside this call.
-  void start(const std::string& endpoint, std::uint16_t method, std::string payload, Deadline deadline,
-             transfer::CallCallback done);
-  /// Ends a started call with kCancelled, without waiting for its answer. Afterwards the engine is not touched any
-  /// more.
+  /// Says what to send, and who is told how it ended: once, and never inside send().
+  void prepare(std::string endpoint, std::uint16_t method, std::string payload, transfer::CallCallback done);
+  /// Sends what was prepared.
+  void send(Deadline deadline);
+  /// Ends a prepared or sent call with kCancelled, without waiting for its answer. The engine is not touched
+  /// afterwards.
   void cancel();
 
  private:
@@ -32,6 +33,9 @@ class NodeCall : public std::enable_shared_from_this<NodeCall> {
 
   transfer::TransferEngine& engine_;
   LentBuffers buffers_;
+  std::string endpoint_;
+  std::uint16_t method_ = 0;
+  std::string payload_;
   transfer::CallCallback done_;
   bool ended_ = false;
 };

@@ -53,6 +53,15 @@ void NodeContext::twin_ended(const Key128& key) {
   waiting_for_twin.erase(found);
 }
 
+void NodeContext::stop() {
+  stopped = true;
+  publisher->end();
+  for (auto waiting = std::exchange(waiting_for_twin, {}); auto& [key, retries] : waiting) {
+    for (const std::function<void()>& retry : retries) retry();
+  }
+  for (const std::function<bool()>& retry : std::exchange(waiting_for_room, {})) retry();
+}
+
 Deadline NodeContext::deadline_after(std::int64_t ms) const {
   const auto limit = std::chrono::duration_cast<Millis>(kOperationTimeMax).count();
   return executor.clock().now() + Millis(std::clamp<std::int64_t>(ms, 0, limit));

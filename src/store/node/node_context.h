@@ -45,6 +45,8 @@ class NodeContext : public std::enable_shared_from_this<NodeContext> {
   absl::flat_hash_map<Key128, std::vector<std::function<void()>>> waiting_for_twin;
   /// The put of `key` has ended.
   void twin_ended(const Key128& key);
+  /// The node ends: whoever waits finds it stopped.
+  void stop();
 
   transfer::TransferEngine& engine;
   Executor& executor;

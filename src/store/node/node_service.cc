@@ -59,8 +59,7 @@ class Node final : public NodeService {
   ~Node() override {
     run_and_wait(engine_.executor(), [this] {
       link_->stop();
-      context_->stopped = true;
-      context_->publisher->end();
+      context_->stop();
       set_joined(false);
       // Transfers in flight keep the pool until they end; the engine owns the memory.
       const Status revoked = engine_.unregister_memory(segment_, [] {});

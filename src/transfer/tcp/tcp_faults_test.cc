@@ -293,6 +293,12 @@ TEST_F(TcpFaults, WrongAnswersEndThePeerAndTheBatch) {
   EXPECT_EQ(memory_, noise(8 << 20, 1));
 }
 
+TEST_F(TcpFaults, HostThatAcceptsAndSaysNothingIsUnavailableAfterTheConnectTimeout) {
+  const Status status = node_->call_and_wait(*node_->connect(fake_.name()), kEcho, "", soon()).status();
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_THAT(status.message(), testing::HasSubstr("no hello within"));
+}
+
 TEST_F(TcpFaults, ErrorOfAnUnknownCodeArrivesAsInternal) {
   const PeerHandle peer = meet();
   Later<Result<std::string>> answer;

@@ -1,0 +1,131 @@
+#include "transfer/out_queue.h"
+
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+
+namespace mooncake::transfer {
+namespace {
+
+OutFrame message(std::uint64_t id, std::string payload) {
+  return OutFrame::make({.kind = FrameKind::kCall, .request_id = id}, {}, std::move(payload));
+}
+OutFrame bulk(std::uint64_t id, ConstByteSpan bytes) {
+  return OutFrame::make({.kind = FrameKind::kData, .request_id = id}, {}, {}, bytes);
+}
+
+/// Takes up to `count` bytes, as a socket would.
+std::string take(OutQueue& queue, std::size_t count, std::vector<std::uint64_t>* sent = nullptr) {
+  int fd = -1;
+  std::string taken;
+  for (const iovec& piece : queue.gather(fd)) {
+    const std::size_t part = std::min(piece.iov_len, count - taken.size());
+    taken.append(static_cast<const char*>(piece.iov_base), part);
+  }
+  queue.sent(taken.size(), [&](const FrameHeader& header) {
+    if (sent != nullptr) sent->push_back(header.request_id);
+  });
+  return taken;
+}
+
+std::string take_all(OutQueue& queue, std::vector<std::uint64_t>* sent = nullptr) {
+  std::string all;
+  while (!queue.empty()) all += take(queue, SIZE_MAX, sent);
+  return all;
+}
+
+std::string flat(const OutFrame& frame) {
+  std::string text(reinterpret_cast<const char*>(frame.head.data()), frame.head_bytes);
+  text += frame.payload;
+  return text.append(reinterpret_cast<const char*>(frame.bulk.data()), frame.bulk.size());
+}
+
+const std::string kText(3u << 20, 'b');
+const ConstByteSpan kBulk = as_bytes(kText);
+
+TEST(OutQueue, BytesComeOutWholeHoweverTheSocketTakesThem) {
+  Rng rng(3);
+  OutQueue queue;
+  std::string expected;
+  for (std::uint64_t id = 1; id <= 200; ++id) {
+    OutFrame frame = message(id, std::string(rng.below(50), static_cast<char>('a' + id % 26)));
+    expected += flat(frame);
+    queue.push(std::move(frame));
+  }
+  EXPECT_EQ(queue.bytes(), expected.size());
+  std::string got;
+  while (!queue.empty()) got += take(queue, 1 + rng.below(200));
+  EXPECT_EQ(got, expected);
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
+TEST(OutQueue, MessageOvertakesBulkThatHasNotBegun) {
+  OutQueue queue;
+  queue.push(bulk(1, kBulk));
+  queue.push(bulk(2, kBulk));
+  const std::string begun = take(queue, 100);
+  queue.push(message(3, "urgent"));
+  std::vector<std::uint64_t> sent;
+  const std::string rest = take_all(queue, &sent);
+  EXPECT_EQ(begun + rest, flat(bulk(1, kBulk)) + flat(message(3, "urgent")) + flat(bulk(2, kBulk)));
+  EXPECT_EQ(sent, (std::vector<std::uint64_t>{1, 2}));
+}
+
+TEST(OutQueue, UnsentBulkIsTakenOut) {
+  OutQueue queue;
+  queue.push(bulk(1, kBulk));
+  queue.push(bulk(2, kBulk));
+  static_cast<void>(take(queue, 10));
+  EXPECT_EQ(queue.let_go(FrameKind::kWrite, 2), OutQueue::LetGo::kUnknown);
+  EXPECT_EQ(queue.let_go(FrameKind::kData, 2), OutQueue::LetGo::kUnsent);
+  EXPECT_EQ(queue.let_go(FrameKind::kData, 2), OutQueue::LetGo::kUnknown);
+  EXPECT_EQ(take_all(queue).size(), flat(bulk(1, kBulk)).size() - 10);
+}
+
+TEST(OutQueue, CommittedButUnsentBulkIsTakenOutToo) {
+  OutQueue queue;
+  const ConstByteSpan small = kBulk.first(100);
+  queue.push(bulk(1, small));
+  queue.push(bulk(2, small));
+  static_cast<void>(take(queue, 10));  // both are in wire order now
+  EXPECT_EQ(queue.let_go(FrameKind::kData, 2), OutQueue::LetGo::kUnsent);
+  EXPECT_EQ(take_all(queue).size(), flat(bulk(1, small)).size() - 10);
+}
+
+TEST(OutQueue, PartlySentBulkGoesOnFromACopyWhereverItWasCut) {
+  for (const std::size_t cut : {std::size_t{1}, kHeaderBytes, kHeaderBytes + 1, std::size_t{999}}) {
+    std::string text(1000, 'q');
+    OutQueue queue;
+    queue.push(bulk(1, as_bytes(text)));
+    const std::string expected = flat(bulk(1, as_bytes(text)));
+    std::string got = take(queue, cut);
+    EXPECT_EQ(queue.let_go(FrameKind::kData, 1), OutQueue::LetGo::kCopied);
+    text.assign(1000, '!');  // the owner's again
+    got += take_all(queue);
+    EXPECT_EQ(got, expected) << cut;
+  }
+}
+
+TEST(OutQueue, FrameWithADescriptorGoesAlone) {
+  OutQueue queue;
+  queue.push(message(1, "before"));
+  OutFrame pool = message(2, "pool");
+  pool.fd = UniqueFd(::dup(0));
+  queue.push(std::move(pool));
+  queue.push(message(3, "after"));
+  int fd = -1;
+  std::vector<std::size_t> turns;
+  std::vector<bool> with_fd;
+  while (!queue.empty()) {
+    std::size_t bytes = 0;
+    for (const iovec& piece : queue.gather(fd)) bytes += piece.iov_len;
+    turns.push_back(bytes);
+    with_fd.push_back(fd >= 0);
+    queue.sent(bytes, [](const FrameHeader&) {});
+  }
+  EXPECT_EQ(with_fd, (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(turns, (std::vector<std::size_t>{kHeaderBytes + 6, kHeaderBytes + 4, kHeaderBytes + 5}));
+}
+
+}  // namespace
+}  // namespace mooncake::transfer

@@ -1,0 +1,113 @@
+#include "transfer/segment_table.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace mooncake::transfer {
+namespace {
+
+class SegmentTableTest : public testing::Test {
+ protected:
+  static BulkRange range(SegmentHandle segment, std::uint64_t offset, std::uint64_t length) {
+    return {segment, offset, length};
+  }
+
+  std::array<std::byte, 100> memory_{};
+  SegmentTable table_{1000};
+};
+
+TEST_F(SegmentTableTest, AccessInsideIsGrantedUpToTheLastByte) {
+  const SegmentHandle segment = *table_.add(memory_, Access::kReadWrite);
+  EXPECT_EQ(*table_.acquire(range(segment, 0, 100), Access::kRead), memory_.data());
+  EXPECT_EQ(*table_.acquire(range(segment, 99, 1), Access::kWrite), memory_.data() + 99);
+  EXPECT_EQ(*table_.acquire(range(segment, 100, 0), Access::kWrite), memory_.data() + 100);
+}
+
+TEST_F(SegmentTableTest, AccessOutsideIsRefusedEvenIfTheSumWrapsAround) {
+  const SegmentHandle segment = *table_.add(memory_, Access::kReadWrite);
+  for (const auto& [offset, length] : std::initializer_list<std::pair<std::uint64_t, std::uint64_t>>{
+           {0, 101}, {1, 100}, {100, 1}, {101, 0}, {~0ull, 1}, {~0ull, 2}, {50, ~0ull}, {1, ~0ull}}) {
+    EXPECT_EQ(table_.acquire(range(segment, offset, length), Access::kRead).status().code(), Code::kOutOfRange)
+        << offset << " " << length;
+  }
+}
+
+TEST_F(SegmentTableTest, EachRightIsItsOwn) {
+  const SegmentHandle read = *table_.add(memory_, Access::kRead);
+  const SegmentHandle write = *table_.add(memory_, Access::kWrite);
+  EXPECT_TRUE(table_.acquire(range(read, 0, 1), Access::kRead).ok());
+  EXPECT_TRUE(table_.acquire(range(write, 0, 1), Access::kWrite).ok());
+  EXPECT_EQ(table_.acquire(range(read, 0, 1), Access::kWrite).status().code(), Code::kPermissionDenied);
+  EXPECT_EQ(table_.acquire(range(write, 0, 1), Access::kRead).status().code(), Code::kPermissionDenied);
+}
+
+TEST_F(SegmentTableTest, GenerationsAreUsedOnce) {
+  const SegmentHandle first = *table_.add(memory_, Access::kRead);
+  ASSERT_TRUE(table_.revoke(first, {}).ok());
+  const SegmentHandle second = *table_.add(memory_, Access::kRead);
+  EXPECT_EQ(second.index, first.index);
+  EXPECT_NE(second.generation, first.generation);
+  EXPECT_EQ(table_.acquire(range(first, 0, 1), Access::kRead).status().code(), Code::kStale);
+  EXPECT_EQ(table_.revoke(first, {}).code(), Code::kStale);
+  EXPECT_TRUE(table_.acquire(range(second, 0, 1), Access::kRead).ok());
+}
+
+TEST_F(SegmentTableTest, DoneComesWithTheLastRelease) {
+  const SegmentHandle segment = *table_.add(memory_, Access::kRead);
+  ASSERT_TRUE(table_.acquire(range(segment, 0, 1), Access::kRead).ok());
+  ASSERT_TRUE(table_.acquire(range(segment, 0, 1), Access::kRead).ok());
+  bool done = false;
+  ASSERT_TRUE(table_.revoke(segment, [&] { done = true; }).ok());
+  EXPECT_EQ(table_.acquire(range(segment, 0, 1), Access::kRead).status().code(), Code::kStale);
+  EXPECT_EQ(table_.revoke(segment, {}).code(), Code::kStale);
+  table_.release(segment);
+  EXPECT_FALSE(done);
+  // The slot is not used again while somebody holds the memory.
+  EXPECT_NE(table_.add(memory_, Access::kRead)->index, segment.index);
+  table_.release(segment);
+  EXPECT_TRUE(done);
+}
+
+TEST_F(SegmentTableTest, LocalUseHoldsEverySegmentThatSharesBytes) {
+  const ByteSpan all(memory_);
+  const SegmentHandle whole = *table_.add(all, Access::kNone);
+  const SegmentHandle overlap = *table_.add(all.subspan(40, 20), Access::kNone);
+  const SegmentHandle apart = *table_.add(all.last(10), Access::kNone);
+  std::vector<SegmentHandle> held;
+  ASSERT_TRUE(table_.acquire_local(all.first(50), held).ok());
+  ASSERT_TRUE(table_.acquire_local(all.first(10), held).ok());  // nothing more to hold
+  EXPECT_EQ(held, (std::vector<SegmentHandle>{whole, overlap}));
+  bool whole_done = false;
+  bool overlap_done = false;
+  bool apart_done = false;
+  ASSERT_TRUE(table_.revoke(whole, [&] { whole_done = true; }).ok());
+  ASSERT_TRUE(table_.revoke(overlap, [&] { overlap_done = true; }).ok());
+  ASSERT_TRUE(table_.revoke(apart, [&] { apart_done = true; }).ok());
+  EXPECT_TRUE(apart_done);
+  EXPECT_FALSE(whole_done || overlap_done);
+  for (const SegmentHandle segment : held) table_.release(segment);
+  EXPECT_TRUE(whole_done && overlap_done);
+}
+
+TEST_F(SegmentTableTest, LocalRangeMustLieInOneSegment) {
+  const ByteSpan all(memory_);
+  const SegmentHandle left = *table_.add(all.first(50), Access::kNone);
+  static_cast<void>(*table_.add(all.last(50), Access::kNone));
+  std::vector<SegmentHandle> held;
+  EXPECT_EQ(table_.acquire_local(all, held).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(held.empty());
+  bool done = false;
+  ASSERT_TRUE(table_.revoke(left, [&] { done = true; }).ok());
+  EXPECT_TRUE(done);  // the refused range holds nothing
+  EXPECT_EQ(table_.acquire_local(all.first(10), held).code(), Code::kInvalidArgument);
+}
+
+TEST_F(SegmentTableTest, NumberOfSegmentsIsLimited) {
+  for (std::size_t i = 0; i < kSegmentsMax; ++i) ASSERT_TRUE(table_.add(memory_, Access::kNone).ok());
+  EXPECT_EQ(table_.add(memory_, Access::kNone).status().code(), Code::kExhausted);
+  EXPECT_EQ(table_.add({}, Access::kNone).status().code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace mooncake::transfer
