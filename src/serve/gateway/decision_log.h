@@ -34,19 +34,19 @@ inline constexpr std::size_t kDecisionsMax = 4096;
 
 /// A candidate under the name it had then: instances come and go.
 struct CandidateRecord {
-  std::string name;
-  std::string fetch_from;  ///< node; empty: nothing to fetch
+  std::string name{};
+  std::string fetch_from{};  ///< node; empty: nothing to fetch
   bool chosen = false;
-  conductor::Candidate cost;
+  conductor::Candidate cost{};
 };
 
 struct DecisionRecord {
   std::uint32_t choice = 0;
   std::uint32_t attempt = 1;
-  std::string prefill;  ///< empty when rejected
-  std::string decode;
-  conductor::Decision decision;  ///< its candidates are moved to the field below
-  std::vector<CandidateRecord> candidates;
+  std::string prefill{};  ///< empty when rejected
+  std::string decode{};
+  conductor::Decision decision{};  ///< its candidates are moved to the field below
+  std::vector<CandidateRecord> candidates{};
 };
 
 struct RequestRecord {

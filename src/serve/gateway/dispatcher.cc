@@ -29,7 +29,6 @@ Dispatcher::Dispatcher(DispatcherConfig config, Parts parts)
     : config_(std::move(config)), parts_(parts), loop_(parts.engine.executor()) {}
 
 Dispatcher::~Dispatcher() {
-  stopping_ = true;
   const auto requests = std::exchange(requests_, {});
   for (const auto& [id, request] : requests) {
     abandon_all(request, Status(Code::kUnavailable, "The gateway is shutting down."));

@@ -31,7 +31,7 @@ struct DispatcherConfig {
   Nanos request_deadline{};
   Nanos capacity_wait{};       ///< how long to wait for a worker to come up
   bool first_may_wait = true;  ///< false: a first attempt that finds no worker up is refused at once
-  std::string model;           ///< hex fingerprint
+  std::string model{};         ///< hex fingerprint
 };
 
 class Dispatcher {
@@ -91,8 +91,7 @@ class Dispatcher {
   const Parts parts_;
   Executor& loop_;
   std::map<std::string, Request, std::less<>> requests_;
-  std::map<std::string, AttemptRef, std::less<>> attempts_;  // by id on the wire
-  bool stopping_ = false;
+  std::map<std::string, AttemptRef, std::less<>> attempts_;     // by id on the wire
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks in flight hold it weakly
 };
 

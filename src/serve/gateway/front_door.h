@@ -6,6 +6,7 @@
 // Threads: handle() is called on any HTTP thread; the backend runs on the loop.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -84,7 +84,7 @@ void Generation::on_worker_lost(Role role, Effects& out) {
   if (state_ != State::kRunning) return;
   if (role == Role::kPrefill) {
     on_prefill_reply(Status(Code::kPeerLost, "the prefill worker was lost"), out);
-  } else if (!finish_.has_value()) {
+  } else if (!finish_.has_value() && tokens_max_ > 1) {  // the first token is the prefill worker's
     retry(Status(Code::kPeerLost, "the decode worker was lost"), out);
   }
 }

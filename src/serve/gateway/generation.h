@@ -47,7 +47,7 @@ struct TokenArrival {
   Kind kind = Kind::kToken;  ///< kEndToken: the model ended its answer, not shown. kLastToken: shown, and the limit
   std::uint32_t index = 0;   ///< 0 is the first token of the answer
   engine::Token token = 0;
-  Status error;  ///< kError
+  Status error{};  ///< kError
 };
 
 /// What the owner of a generation has to do.
@@ -66,7 +66,7 @@ struct Effect {
   engine::Token token = 0;
   conductor::Phase phase = conductor::Phase::kAbort;
   AnswerEnd end = AnswerEnd::kFailed;
-  Status status;  ///< kEnd with kFailed: why
+  Status status{};  ///< kEnd with kFailed: why
 };
 using Effects = std::vector<Effect>;
 

@@ -92,6 +92,7 @@ TEST(Generation, AnswerEndsOnlyAfterThePromptIsPublished) {
 
 TEST(Generation, OneTokenAnswersNeedNoDecode) {
   Script run(1);
+  EXPECT_EQ(run.lost(Role::kDecode), "");
   EXPECT_EQ(run.token(0, 10, Kind::kLastToken), "phase:prefill_end show:10");
   EXPECT_EQ(run.reply(), "phase:decode_join phase:decode_end end:length");
 }

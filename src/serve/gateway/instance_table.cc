@@ -1,6 +1,7 @@
 #include "serve/gateway/instance_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "proto/serve.pb.h"
@@ -15,6 +16,7 @@ using conductor::Role;
 struct InstanceTable::Entry : Instance {
   bool listed = false;            ///< in the master's member list
   transfer::PeerHandle peer;      ///< of the last question
+  transfer::PeerHandle previous;  ///< the one before: its end may be told after we have asked again
   std::uint64_t incarnation = 0;  ///< grows when the member changes: answers to older questions are void
   std::uint32_t misses = 0;
   bool asking = false;
@@ -76,7 +78,7 @@ void InstanceTable::begin(Entry& entry, const store::Member& member) {
   entry.state = InstanceState::kConnecting;
   entry.stats = {};
   entry.misses = 0;
-  entry.peer = {};
+  entry.peer = entry.previous = {};
   entry.asking = false;
   ++entry.incarnation;
   if (!member.model.empty() && member.model != model_) {
@@ -103,7 +105,7 @@ void InstanceTable::check(InstanceId id) {
 void InstanceTable::ask(Entry& entry) {
   const Result<transfer::PeerHandle> peer = engine_.connect(entry.member.endpoint);
   if (!peer.ok()) return on_failure(entry, peer.status());
-  entry.peer = *peer;
+  if (entry.peer != *peer) entry.previous = std::exchange(entry.peer, *peer);
   entry.asking = true;
   const Deadline deadline = loop_.clock().now() + kStatsTimeout;
   engine_.call(
@@ -150,9 +152,9 @@ void InstanceTable::on_failure(Entry& entry, const Status& status) {
 
 void InstanceTable::on_peer_lost(transfer::PeerHandle peer) {
   for (const auto& entry : entries_) {
-    if (entry->peer != peer || peer == transfer::PeerHandle{}) continue;
+    if (peer == transfer::PeerHandle{} || (entry->peer != peer && entry->previous != peer)) continue;
     if (entry->state == InstanceState::kUp) log_warn("{} is down: its connection broke", entry->member.name);
-    entry->peer = {};
+    (entry->peer == peer ? entry->peer : entry->previous) = {};
     if (entry->state != InstanceState::kForeign) set_state(*entry, InstanceState::kDown);
     forget_if_gone(*entry);
   }

@@ -81,6 +81,7 @@ Outcome fit(Api api, std::uint32_t context, PreparedRequest& prepared) {
 std::optional<ApiError> prepare(Api api, std::string_view body, const engine::ModelFront& front, PreparedRequest& out) {
   GenerateRequest& request = out.request;
   if (auto error = read_generate_request(api, body, request)) return error;
+  if (request.model.empty()) request.model = front.model.id;
   if (request.model != front.model.id) return openai::model_not_found(request.model, front.model.id);
   const auto tokenize = api == Api::kChat ? tokenize_chat : tokenize_text;
   if (auto error = tokenize(request, *front.tokenizer, out.prompt)) return error;

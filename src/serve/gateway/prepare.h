@@ -18,10 +18,10 @@ namespace mooncake::serve {
 
 /// A request of which only the placement is open.
 struct PreparedRequest {
-  openai::GenerateRequest request;  ///< without the prompt, which is in `prompt`
-  std::vector<engine::Token> prompt;
-  std::vector<Key128> block_keys;  ///< of its full blocks
-  std::uint32_t tokens_max = 1;    ///< of the answer, cut to the context
+  openai::GenerateRequest request{};  ///< without the prompt, which is in `prompt`
+  std::vector<engine::Token> prompt{};
+  std::vector<Key128> block_keys{};  ///< of its full blocks
+  std::uint32_t tokens_max = 1;      ///< of the answer, cut to the context
 };
 
 /// Reads `body` for the model `front`. @return what is wrong with it, for the client.

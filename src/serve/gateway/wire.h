@@ -17,17 +17,17 @@ namespace mooncake::serve {
 
 /// One attempt at one choice, as the prefill worker gets it. Spans are borrowed for the call.
 struct PrefillOrder {
-  std::string_view id;  ///< of the attempt: no two attempts share one, so late messages cannot be mistaken
+  std::string_view id{};  ///< of the attempt: no two attempts share one, so late messages cannot be mistaken
   std::uint32_t attempt = 1;
-  std::span<const engine::Token> prompt;
-  std::span<const engine::Token> emitted;
+  std::span<const engine::Token> prompt{};
+  std::span<const engine::Token> emitted{};
   const openai::GenerateRequest* request = nullptr;  ///< temperature, top_p, ignore_end
   std::uint64_t seed = 0;
   std::uint32_t choice = 0;
   std::uint32_t tokens_max = 1;
-  std::string_view gateway;  ///< endpoints
-  std::string_view decode;
-  std::string_view model;
+  std::string_view gateway{};  ///< endpoints
+  std::string_view decode{};
+  std::string_view model{};
   bool recompute = false;
   std::int64_t deadline_ms = 0;
   double expected_ms = 0;  ///< 0: the worker does not check

@@ -1,0 +1,116 @@
+#include "serve/gateway/wire.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "proto/serve.pb.h"
+
+namespace mooncake::serve {
+namespace {
+
+TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
+  const openai::GenerateRequest request{.temperature = 0.5F, .top_p = 0.25F, .ignore_end = true};
+  const std::vector<engine::Token> prompt = {1, 2, 3};
+  const std::vector<engine::Token> emitted = {4};
+  pb::PrefillRequest wire;
+  ASSERT_TRUE(wire.ParseFromString(encode_prefill({.id = "a.0.2",
+                                                   .attempt = 2,
+                                                   .prompt = prompt,
+                                                   .emitted = emitted,
+                                                   .request = &request,
+                                                   .seed = ~0ull,
+                                                   .choice = 3,
+                                                   .tokens_max = 9,
+                                                   .gateway = "g:1",
+                                                   .decode = "d:1",
+                                                   .model = "m",
+                                                   .recompute = true,
+                                                   .deadline_ms = 100,
+                                                   .expected_ms = 1.5,
+                                                   .predicted_ms = 0.5})));
+  EXPECT_EQ(wire.request_id(), "a.0.2");
+  EXPECT_EQ(wire.attempt(), 2u);
+  EXPECT_EQ(std::vector<engine::Token>(wire.tokens().begin(), wire.tokens().end()), prompt);
+  EXPECT_EQ(wire.emitted(0), 4u);
+  EXPECT_EQ(wire.sampling().seed(), ~0ull);
+  EXPECT_EQ(wire.sampling().choice(), 3u);
+  EXPECT_EQ(wire.sampling().tokens_max(), 9u);
+  EXPECT_EQ(wire.sampling().temperature(), 0.5F);
+  EXPECT_EQ(wire.sampling().top_p(), 0.25F);
+  EXPECT_TRUE(wire.sampling().ignore_end());
+  EXPECT_EQ(wire.gateway(), "g:1");
+  EXPECT_EQ(wire.decode(), "d:1");
+  EXPECT_EQ(wire.model(), "m");
+  EXPECT_TRUE(wire.recompute());
+  EXPECT_EQ(wire.deadline_ms(), 100);
+  EXPECT_EQ(wire.expected_ms(), 1.5);
+  EXPECT_EQ(wire.predicted_ms(), 0.5);
+}
+
+TEST(Wire, APrefillReplyIsReadAndAbsurdTimesAreCut) {
+  pb::PrefillReply reply;
+  reply.set_cached_tokens(64);
+  reply.set_published_blocks(3);
+  reply.set_node("node-1");
+  reply.set_queue_ms(-5);
+  reply.set_prefill_ms(std::numeric_limits<double>::infinity());
+  reply.set_transfer_ms(2.5);
+  const auto report = decode_prefill_reply(reply.SerializeAsString());
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->cached_tokens, 64u);
+  EXPECT_EQ(report->published_blocks, 3u);
+  EXPECT_EQ(report->node, "node-1");
+  EXPECT_EQ(report->queue_ms, 0);
+  EXPECT_EQ(report->prefill_ms, 0);
+  EXPECT_EQ(report->transfer_ms, 2.5);
+  EXPECT_EQ(decode_prefill_reply("\xff\xff").status().code(), Code::kCorrupt);
+}
+
+TEST(Wire, TokensArriveInOrderAndUnknownAttemptsAreNamedOnce) {
+  pb::TokenBatch batch;
+  const auto add = [&batch](const char* id, std::uint32_t index, pb::Finish finish, std::uint32_t code = 0) {
+    pb::TokenEvent& event = *batch.add_events();
+    event.set_request_id(id);
+    event.set_index(index);
+    event.set_token(100 + index);
+    event.set_finish(finish);
+    event.set_code(code);
+    event.set_cached_tokens(index == 0 ? 64 : 0);
+  };
+  add("a", 0, pb::FINISH_NONE);
+  add("gone", 5, pb::FINISH_NONE);
+  add("a", 1, pb::FINISH_LENGTH);
+  add("gone", 6, pb::FINISH_STOP);
+  add("b", 0, pb::FINISH_ERROR, static_cast<std::uint32_t>(Code::kCorrupt));
+  add("b", 0, pb::FINISH_ERROR, 0);
+  std::vector<TokenArrival> seen;
+  std::vector<std::uint32_t> cached;
+  const auto reply = receive_tokens(batch.SerializeAsString(),
+                                    [&](const std::string& id, const TokenArrival& arrival, std::uint32_t tokens) {
+                                      if (id == "gone") return false;
+                                      seen.push_back(arrival);
+                                      cached.push_back(tokens);
+                                      return true;
+                                    });
+  ASSERT_TRUE(reply.ok());
+  pb::TokenBatchReply wire;
+  ASSERT_TRUE(wire.ParseFromString(*reply));
+  ASSERT_EQ(wire.unknown_size(), 1);
+  EXPECT_EQ(wire.unknown(0), "gone");
+  ASSERT_EQ(seen.size(), 4u);
+  EXPECT_EQ(seen[0].kind, TokenArrival::Kind::kToken);
+  EXPECT_EQ(seen[0].token, 100);
+  EXPECT_EQ(cached[0], 64u);
+  EXPECT_EQ(seen[1].kind, TokenArrival::Kind::kLastToken);
+  EXPECT_EQ(seen[2].error.code(), Code::kCorrupt);
+  EXPECT_EQ(seen[3].error.code(), Code::kInternal) << "an error without a code is an error all the same";
+}
+
+TEST(Wire, BytesThatAreNoBatchAreRefused) {
+  const auto reply = receive_tokens("\xff\xff\xff", [](const auto&, const auto&, auto) { return true; });
+  EXPECT_EQ(reply.status().code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace mooncake::serve
