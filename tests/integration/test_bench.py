@@ -26,6 +26,11 @@ def test_shared_prefix_reports_cold_and_warm(simulated, tmp_path):
     rows = bench(simulated, tmp_path / "b.json", "--scenario", "shared-prefix", "--prefix-tokens", "2000", "--requests", "8")
     assert rows["cached_tokens_warm"] >= 1984 - 64
     assert rows["ratio"] == pytest.approx(rows["ttft_ms_cold_p50"] / rows["ttft_ms_warm_p50"], rel=0.01)
+
+
+@pytest.mark.figure
+def test_a_warm_prefix_starts_sooner_on_the_simulated_engine_too(simulated, tmp_path):
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "shared-prefix", "--prefix-tokens", "2000", "--requests", "8")
     assert rows["ttft_ms_warm_p50"] < rows["ttft_ms_cold_p50"]
 
 
