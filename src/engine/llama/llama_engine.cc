@@ -227,13 +227,18 @@ Status LlamaEngine::step(std::span<const WorkItem> items, std::span<Output> outp
   // llama.cpp computes neighbouring streams together if they come in order.
   std::ranges::sort(singles, {}, [&](std::size_t i) { return items[i].sequence.index; });
 
-  bool in_time = singles.empty() || decode(items, singles, outputs);
-  for (const std::size_t i : chunks) {
-    if (in_time)
-      in_time = decode(items, {&i, 1}, outputs);
-    else
-      outputs[i].status = cancelled();
+  bool in_time = true;
+  const auto compute = [&](std::span<const std::size_t> chosen) {
+    if (in_time) {
+      in_time = decode(items, chosen, outputs);
+      return;
+    }
+    for (const std::size_t i : chosen) outputs[i].status = cancelled();
+  };
+  for (std::size_t at = 0; at < singles.size(); at += kExactBatchMax) {
+    compute(std::span(singles).subspan(at, std::min(kExactBatchMax, singles.size() - at)));
   }
+  for (const std::size_t& i : chunks) compute({&i, 1});
   return in_time ? Status() : cancelled();
 }
 
