@@ -56,9 +56,11 @@ void add_decision(std::string& page, const Json& decision) {
 
 void add_actual(std::string& page, const Json& actual) {
   page += "\nwhat really happened\n";
-  page += fmt::format("  prefill on {}, decode on {}, {} prompt tokens from the cache, {} blocks published\n",
-                      text(actual, "prefill"), text(actual, "decode"), count(actual, "cached_tokens"),
-                      count(actual, "published_blocks"));
+  page += fmt::format(
+      "  prefill on {}, decode on {}, {} prompt tokens from the cache, {} blocks published\n"
+      "  KVCache of the prompt: checksum {}\n",
+      text(actual, "prefill"), text(actual, "decode"), count(actual, "cached_tokens"),
+      count(actual, "published_blocks"), text(actual, "kv_checksum"));
   page += fmt::format("  queue {} ms, fetch {} ms, prefill {} ms, transfer {} ms; TTFT {} ms, whole answer {} ms\n",
                       ms(actual, "queue_ms"), ms(actual, "fetch_ms"), ms(actual, "prefill_ms"),
                       ms(actual, "transfer_ms"), ms(actual, "ttft_ms"), ms(actual, "total_ms"));

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "cli/command.h"
 #include "engine/generate.h"
+#include "kvcache/kv_checksum.h"
 
 namespace mooncake::cli {
 namespace {
@@ -111,7 +112,8 @@ Status answer(Engine& engine, const GenerateRequest& request, bool as_json, std:
                      {"prompt_tokens", request.prompt.size()},
                      {"prefill_ms", to_ms(generated.prefill)},
                      {"decode_ms", to_ms(generated.decode)},
-                     {"kv_crc32c", checksums}};
+                     {"kv_crc32c", checksums},
+                     {"kv_checksum", kvcache::show_kv_checksum(kvcache::kv_checksum(checksums))}};
   fmt::print("{}\n", line.dump());
   std::fflush(stdout);
   return {};

@@ -160,6 +160,10 @@ class Cluster:
         assert status == 200, f"{status} {answer[:500]!r}"
         return {**json.loads(answer), "headers": got}
 
+    def decision(self, request_id: str) -> dict:
+        """What the gateway remembers of a request: the body that `mooncake kv why` shows."""
+        return self.get_json(f"/mooncake/decisions/{request_id}")
+
     @property
     def model(self) -> str:
         return self.get_json("/v1/models")["data"][0]["id"]

@@ -43,6 +43,11 @@ def test_python_client_streams_the_same_text_as_it_gets_whole(llama, client, que
     assert (usage.prompt_tokens, usage.completion_tokens) == (whole.usage.prompt_tokens, whole.usage.completion_tokens)
 
 
+@pytest.mark.parametrize("question, expected", [("What is 2+2?", "4"), ("Write two sentences about the moon.", "Earth")])
+def test_it_answers_a_question_sensibly(llama, client, question, expected):
+    assert expected in ask(client, llama.model, question).choices[0].message.content
+
+
 def test_it_continues_a_sentence_with_what_the_model_knows(llama, client):
     answer = client.completions.create(model=llama.model, prompt="The capital of France is", max_tokens=8, temperature=0)
     assert "Paris" in answer.choices[0].text

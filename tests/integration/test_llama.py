@@ -26,13 +26,15 @@ def test_prompts_are_of_50_to_1500_tokens(expected):
 
 
 def test_tokens_and_bytes_equal_one_process(expected, tmp_path):
-    """Cold one by one, warm one by one, then all again eight at once; and the blocks have the checksums of `generate`."""
+    """Cold one by one, warm one by one, then all again eight at once; and always the KVCache bytes of `generate`."""
     with Cluster(tmp_path / "run", "--engine", "llama") as cluster:
         first, second = cluster.prefill_names()
 
         def ask(i, place=None):
             headers = {"x-mooncake-place-prefill": place} if place else {}
             answer = cluster.complete(*PROMPTS[i], headers=headers)
+            actual = cluster.decision(answer["headers"]["x-request-id"])["actual"]
+            assert actual["kv_checksum"] == expected[i]["kv_checksum"], f"prompt {i}, place {place}: other KVCache bytes"
             return answer["choices"][0]["text"], cached_tokens(answer)
 
         cold = [ask(i, first) for i in range(20)]

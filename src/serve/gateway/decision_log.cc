@@ -84,11 +84,12 @@ std::string decision_body(const RequestRecord& record) {
                        {"answer_tokens", record.answer_tokens},
                        {"choices", record.choices},
                        {"attempts", record.attempts}};
-  body["actual"] = {{"prefill", or_null(record.prefill)},       {"decode", or_null(record.decode)},
-                    {"cached_tokens", record.cached_tokens},    {"published_blocks", record.published_blocks},
-                    {"queue_ms", or_null(record.queue_ms)},     {"fetch_ms", or_null(record.fetch_ms)},
-                    {"prefill_ms", or_null(record.prefill_ms)}, {"transfer_ms", or_null(record.transfer_ms)},
-                    {"ttft_ms", or_null(record.ttft_ms)},       {"total_ms", or_null(record.total_ms)}};
+  body["actual"] = {{"prefill", or_null(record.prefill)},         {"decode", or_null(record.decode)},
+                    {"cached_tokens", record.cached_tokens},      {"published_blocks", record.published_blocks},
+                    {"kv_checksum", or_null(record.kv_checksum)}, {"queue_ms", or_null(record.queue_ms)},
+                    {"fetch_ms", or_null(record.fetch_ms)},       {"prefill_ms", or_null(record.prefill_ms)},
+                    {"transfer_ms", or_null(record.transfer_ms)}, {"ttft_ms", or_null(record.ttft_ms)},
+                    {"total_ms", or_null(record.total_ms)}};
   body["decisions"] = ordered_json::array();
   for (const DecisionRecord& decision : record.decisions) body["decisions"].push_back(decision_json(decision));
   return body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);

@@ -5,7 +5,7 @@
 //
 //   {"request_id", "outcome": "running" | "ok" | "rejected" | "failed" | "cancelled", "http_status", "error",
 //    "prompt_tokens", "answer_tokens", "choices", "attempts",
-//    "actual": {"prefill", "decode", "cached_tokens", "published_blocks",
+//    "actual": {"prefill", "decode", "cached_tokens", "published_blocks", "kv_checksum",
 //               "queue_ms", "fetch_ms", "prefill_ms", "transfer_ms", "ttft_ms", "total_ms"},
 //    "decisions": [{"choice", "attempt", "accepted", "reason", "prefill", "decode", "recompute", "reused_blocks",
 //                   "predicted_ttft_ms", "predicted_tbt_ms", "retry_after_ms",
@@ -62,6 +62,7 @@ struct RequestRecord {
   std::string decode;
   std::uint32_t cached_tokens = 0;
   std::uint32_t published_blocks = 0;
+  std::string kv_checksum;
   std::optional<double> queue_ms;
   std::optional<double> fetch_ms;
   std::optional<double> prefill_ms;

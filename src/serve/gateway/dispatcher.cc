@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "kvcache/kv_checksum.h"
 #include "serve/methods.h"
 
 namespace mooncake::serve {
@@ -257,6 +258,7 @@ void Dispatcher::learn(ActiveRequest& request, std::uint32_t index, const Prefil
   record.fetch_ms = report.fetch_ms;
   record.prefill_ms = report.prefill_ms;
   record.transfer_ms = report.transfer_ms;
+  record.kv_checksum = kvcache::show_kv_checksum(report.kv_checksum);
 }
 
 // ---- Tokens.

@@ -71,7 +71,8 @@ Result<PrefillReport> decode_prefill_reply(std::string_view payload) {
                        .queue_ms = sane_ms(reply.queue_ms()),
                        .fetch_ms = sane_ms(reply.fetch_ms()),
                        .prefill_ms = sane_ms(reply.prefill_ms()),
-                       .transfer_ms = sane_ms(reply.transfer_ms())};
+                       .transfer_ms = sane_ms(reply.transfer_ms()),
+                       .kv_checksum = reply.kv_checksum()};
 }
 
 std::string encode_cancel(std::string_view id) {

@@ -44,6 +44,7 @@ struct PrefillReport {
   double fetch_ms = 0;
   double prefill_ms = 0;
   double transfer_ms = 0;
+  std::uint32_t kv_checksum = 0;
 };
 /// @return kCorrupt for bytes that are no reply.
 Result<PrefillReport> decode_prefill_reply(std::string_view payload);

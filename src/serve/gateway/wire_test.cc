@@ -52,6 +52,7 @@ TEST(Wire, APrefillReplyIsReadAndAbsurdTimesAreCut) {
   pb::PrefillReply reply;
   reply.set_cached_tokens(64);
   reply.set_published_blocks(3);
+  reply.set_kv_checksum(0x12345678);
   reply.set_node("node-1");
   reply.set_queue_ms(-5);
   reply.set_prefill_ms(std::numeric_limits<double>::infinity());
@@ -60,6 +61,7 @@ TEST(Wire, APrefillReplyIsReadAndAbsurdTimesAreCut) {
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->cached_tokens, 64u);
   EXPECT_EQ(report->published_blocks, 3u);
+  EXPECT_EQ(report->kv_checksum, 0x12345678u);
   EXPECT_EQ(report->node, "node-1");
   EXPECT_EQ(report->queue_ms, 0);
   EXPECT_EQ(report->prefill_ms, 0);

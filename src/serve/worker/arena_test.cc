@@ -14,6 +14,9 @@ constexpr std::uint64_t kUnits = 10;
 
 class ArenaTest : public ::testing::Test {
  protected:
+  // A lease that returns grants the next waiter, which must not add to `held_` while it is being destroyed.
+  ~ArenaTest() override { arena_.reset(); }
+
   /// Asks for `units`; what comes is appended to `granted` or `refused`.
   Arena::Ticket ask(std::uint64_t units, Deadline deadline = kNever) {
     return arena_->acquire(units * kArenaUnitBytes, deadline, [this, units](Result<Arena::LeasePointer> lease) {

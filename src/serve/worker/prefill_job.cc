@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/log.h"
+#include "kvcache/kv_checksum.h"
 
 namespace mooncake::serve {
 
@@ -228,6 +229,7 @@ void PrefillJob::end_when_done() {
     context_.metrics.kv_bytes_sent.Increment(static_cast<double>(handoff_->bytes_written()));
   }
   answer_.published_blocks = publication_->leading_stored();
+  answer_.kv_checksum = kvcache::kv_checksum(block_crc32c_);
   answer_.node = context_.config.attached_node;
   phase_ = Phase::kEnded;
   responder_->reply(encode(answer_));

@@ -220,6 +220,7 @@ std::string encode(const PrefillAnswer& answer) {
   wire.set_fetch_ms(answer.fetch_ms);
   wire.set_prefill_ms(answer.prefill_ms);
   wire.set_transfer_ms(answer.transfer_ms);
+  wire.set_kv_checksum(answer.kv_checksum);
   return wire.SerializeAsString();
 }
 

@@ -61,6 +61,7 @@ struct PrefillAnswer {
   double fetch_ms = 0;
   double prefill_ms = 0;
   double transfer_ms = 0;
+  std::uint32_t kv_checksum = 0;
 };
 
 struct ReserveCall {

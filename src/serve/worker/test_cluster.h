@@ -141,6 +141,7 @@ class TestGateway : public TestProcess {
                      });
     loop().start();
   }
+  ~TestGateway() override { stop(); }  // no handler runs from here on
 
   /// Sends the request; the reply of the prefill worker comes later.
   std::future<Result<std::string>> prefill(const std::string& worker, const pb::PrefillRequest& request) {

@@ -84,6 +84,8 @@ TEST_F(WorkerFlow, AnswersEqualOneProcessColdAndWarmForAllShapesOfPrompts) {
     const auto warm_reply =
         reply_of(gateway_.prefill(prefill1->endpoint(), request("warm-" + id, prompt, 100, *decode)));
     EXPECT_EQ(warm_reply.cached_tokens(), kvcache::reusable_tokens(length, length, 64));
+    EXPECT_EQ(warm_reply.kv_checksum(), cold_reply.kv_checksum());
+    EXPECT_NE(warm_reply.kv_checksum(), 0u);
     const TestAnswer warm_answer = gateway_.await("warm-" + id);
     EXPECT_EQ(warm_answer.tokens, expected);
     EXPECT_EQ(warm_answer.cached_tokens, warm_reply.cached_tokens());
