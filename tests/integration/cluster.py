@@ -192,6 +192,16 @@ def scrape(process: dict) -> str:
         return answer.read().decode()
 
 
+def handed_over(cluster: Cluster) -> tuple[float, float]:
+    """Bytes that the transfer engines of prefill workers say they sent to decode workers, and that those received."""
+    def total(process, name, peers):
+        return sum(metric(scrape(process), name, peer=peer["name"]) for peer in peers)
+
+    prefill, decode = cluster.processes("prefill"), cluster.processes("decode")
+    return (sum(total(p, "mooncake_transfer_bytes_sent", decode) for p in prefill),
+            sum(total(d, "mooncake_transfer_bytes_received", prefill) for d in decode))
+
+
 def reusable_tokens(shared: int, prompt: int, block: int = 64) -> int:
     """How many of `prompt` tokens a worker reuses when whole blocks of the first `shared` are cached: it computes at
     least the last 64 itself, because shorter chunks would give other bytes."""

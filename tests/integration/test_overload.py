@@ -49,7 +49,6 @@ def test_early_admission_refuses_fast_and_keeps_the_slo(tmp_path):
     assert ttft_p99 <= TTFT_SLO_S * 1000
 
 
-
 def quantile(page: str, name: str, q: float) -> float:
     """Upper bound of the histogram bucket that holds quantile `q`."""
     buckets = sorted((float("inf") if "+Inf" in line else float(line.split('le="')[1].split('"')[0]), float(line.rsplit(" ", 1)[1]))
