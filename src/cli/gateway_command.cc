@@ -53,7 +53,7 @@ void await_idle(ServiceProcess& process, const serve::GatewayService& service, D
 }  // namespace
 
 int run_gateway(const Invocation& invocation) {
-  return run_service(invocation, "gateway", [&](ServiceProcess& process) -> Status {
+  return run_member(invocation, "gateway", [&](ServiceProcess& process) -> Status {
     MC_ASSIGN_OR_RETURN(serve::GatewayConfig config, gateway_config(invocation));
     std::unique_ptr<serve::GatewayService> service;
     config.on_joined = [&process, &service] {

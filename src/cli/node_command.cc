@@ -7,7 +7,7 @@ namespace mooncake::cli {
 
 int run_node(const Invocation& invocation) {
   const Config& config = invocation.config;
-  return run_service(invocation, "node", [&](ServiceProcess& process) -> Status {
+  return run_member(invocation, "node", [&](ServiceProcess& process) -> Status {
     MC_RETURN_IF_ERROR(process.start_admin(config.text("node.metrics")));
     store::NodeConfig node;
     node.name = config.text("node.name");

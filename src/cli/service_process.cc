@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli/transfer_metrics.h"
 #include "cli/up/cluster_file.h"
+#include "transfer/fd.h"
 
 namespace mooncake::cli {
 namespace {
@@ -33,6 +34,18 @@ void write_line(int fd, const std::string& line) {
   if (fd < 0) return;
   // A pipe takes a line of this length whole; nobody listening is no failure of this process.
   if (::write(fd, line.data(), line.size()) < 0) log_warn("nobody reads descriptor {} for the ready line", fd);
+}
+
+/// kInvalidArgument, with an example, unless `master` is an endpoint that can be connected to.
+Status check_master(std::string_view master) {
+  const auto endpoint = transfer::parse_endpoint(master);
+  const bool takes_any_port = endpoint.ok() && transfer::format_endpoint(*endpoint).ends_with(":0");
+  if (endpoint.ok() && !takes_any_port) return {};
+  const std::string got = master.empty() ? "nothing" : fmt::format("\"{}\"", master.substr(0, 100));
+  return {Code::kInvalidArgument,
+          fmt::format("--master: expected the master's transfer endpoint, a numeric address and a port as in "
+                      "127.0.0.1:7000, got {}",
+                      got)};
 }
 
 std::string key(std::string_view section, std::string_view name) { return fmt::format("{}.{}", section, name); }
@@ -116,6 +129,15 @@ int run_service(const Invocation& invocation, std::string_view section,
   log_error("{}", status.message());
   write_line(ready_fd, ready_error_line(status.message()));
   return fail(status);
+}
+
+int run_member(const Invocation& invocation, std::string_view section,
+               const std::function<Status(ServiceProcess&)>& body) {
+  const Status status = check_master(invocation.config.text(key(section, "master")));
+  if (status.ok()) return run_service(invocation, section, body);
+  write_line(static_cast<int>(invocation.config.integer(key(section, "ready_fd"))), ready_error_line(status.message()));
+  (void)fail(status);
+  return kExitUsage;
 }
 
 }  // namespace mooncake::cli

@@ -65,4 +65,9 @@ class ServiceProcess {
 int run_service(const Invocation& invocation, std::string_view section,
                 const std::function<Status(ServiceProcess&)>& body);
 
+/// run_service() for a process that joins a master. @return kExitUsage, at once, if `--master` is no endpoint: the
+/// process would try to join it for ever.
+int run_member(const Invocation& invocation, std::string_view section,
+               const std::function<Status(ServiceProcess&)>& body);
+
 }  // namespace mooncake::cli

@@ -38,7 +38,7 @@ Result<serve::WorkerConfig> worker_config(const Invocation& invocation) {
 }  // namespace
 
 int run_worker(const Invocation& invocation) {
-  return run_service(invocation, "worker", [&](ServiceProcess& process) -> Status {
+  return run_member(invocation, "worker", [&](ServiceProcess& process) -> Status {
     MC_RETURN_IF_ERROR(process.start_admin(invocation.config.text("worker.metrics")));
     MC_ASSIGN_OR_RETURN(serve::WorkerConfig config, worker_config(invocation));
     MC_ASSIGN_OR_RETURN(const auto service,

@@ -64,28 +64,28 @@ auto MasterLink::guarded(What what) {
 void MasterLink::join() {
   ++attempt_;
   const Result<transfer::PeerHandle> master = engine_.connect(master_);
-  if (!master.ok()) {
-    log_error("cannot join: {}", master.status().to_string());
-    return at(kRejoinDelay, &MasterLink::join);
-  }
+  if (!master.ok()) return not_joined(master.status());
   pb::JoinRequest request;
   to_wire(self_, *request.mutable_member());
   const auto answered = [peer = *master](MasterLink& self, Result<std::string> answer) {
-    if (answer.ok()) {
-      if (const auto reply = parse<pb::JoinReply>(*answer); reply.ok()) {
-        return self.joined(peer, SessionId{reply->session()});
-      }
-    } else if (answer.status().code() != Code::kUnavailable) {
-      log_warn("{} could not join {}: {}", self.self_.name, self.master_, answer.status().to_string());
-    }
-    self.at(kRejoinDelay, &MasterLink::join);
+    const auto reply = answer.ok() ? parse<pb::JoinReply>(*answer) : Result<pb::JoinReply>(answer.status());
+    if (!reply.ok()) return self.not_joined(reply.status());
+    self.joined(peer, SessionId{reply->session()});
   };
   engine_.call(*master, kMethodJoin, request.SerializeAsString(), executor_.clock().now() + kMasterCallTimeout,
                guarded(answered));
 }
 
+void MasterLink::not_joined(const Status& why) {
+  if (failures_.is_new(why)) {
+    log_warn("{} cannot join the master at {}, trying on: {}", self_.name, master_, why.to_string());
+  }
+  at(kRejoinDelay, &MasterLink::join);
+}
+
 void MasterLink::joined(transfer::PeerHandle master, SessionId session) {
   session_ = Session{session, master};
+  failures_.on_success();
   log_info("{} joined the master at {}", self_.name, master_);
   at(Millis{0}, &MasterLink::beat);  // at once: placement wants to know a node's size
   hooks_.joined(*session_);

@@ -12,6 +12,7 @@
 
 #include "base/executor.h"
 #include "base/time.h"
+#include "store/client/retry_log.h"
 #include "store/core/member.h"
 #include "store/core/membership_core.h"
 #include "transfer/transfer_engine.h"
@@ -55,6 +56,8 @@ class MasterLink : public std::enable_shared_from_this<MasterLink> {
  private:
   MasterLink(std::string master, Member self, transfer::TransferEngine& engine, Hooks hooks);
   void join();
+  /// Tries again after kRejoinDelay.
+  void not_joined(const Status& why);
   void joined(transfer::PeerHandle master, SessionId session);
   void beat();
   void at(Nanos delay, void (MasterLink::*what)());
@@ -72,6 +75,7 @@ class MasterLink : public std::enable_shared_from_this<MasterLink> {
   std::uint64_t attempt_ = 0;  // counts joins, so that late answers to earlier ones are known
   std::optional<Session> session_;
   TimerId timer_{};
+  RetryLog failures_;
 };
 
 }  // namespace mooncake::store

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "store/client/master_link.h"
+#include "store/client/retry_log.h"
 #include "store/methods.h"
 #include "store/run_and_wait.h"
 #include "store/wire.h"
@@ -51,8 +52,7 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   void ask() {
     const Result<transfer::PeerHandle> master = engine_.connect(config_.master);
     if (!master.ok()) {
-      log_error("cannot watch the master: {}", master.status().to_string());
-      return ask_later();
+      return ask_later(master.status());
     }
     pb::WatchRequest request;
     request.set_master_epoch(master_epoch_);
@@ -68,7 +68,9 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
                  });
   }
 
-  void ask_later() {
+  void ask_later(const Status& why) {
+    if (failures_.is_new(why))
+      log_warn("cannot watch the master at {}, trying on: {}", config_.master, why.to_string());
     executor_.post_at(executor_.clock().now() + kRejoinDelay, [weak = weak_from_this()] {
       const auto self = weak.lock();
       if (self && !self->stopped_) self->ask();
@@ -80,8 +82,9 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
     if (!reply.ok()) {
       // Positions survive, a half-told copy does not: nobody knows whether its next part was told into the void.
       if (copy_ != 0) master_epoch_ = copy_ = 0;
-      return ask_later();
+      return ask_later(reply.status());
     }
+    failures_.on_success();
     apply(*reply);
     if (!stopped_) ask();  // a callback may have ended us
   }
@@ -144,6 +147,7 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   Executor& executor_;
   Membership::Callbacks callbacks_;
   bool stopped_ = false;
+  RetryLog failures_;
   // What we have: sent with every question.
   std::uint64_t master_epoch_ = 0;
   std::uint64_t members_version_ = 0;
