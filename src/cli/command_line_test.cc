@@ -35,5 +35,12 @@ TEST(CommandLine, AMemberWithoutAMasterEndsAndSaysWhatAnEndpointLooksLike) {
   }
 }
 
+TEST(CommandLine, AVariableWithAMisspeltSectionIsRefusedWithASuggestion) {
+  const Outcome misspelt = run({"config", "show"}, {{"MOONCAKE_UPP_PREFILL", "3"}});
+  EXPECT_EQ(misspelt.exit, kExitUsage);
+  EXPECT_NE(misspelt.errors.find("did you mean MOONCAKE_UP_PREFILL?"), std::string::npos) << misspelt.errors;
+  EXPECT_EQ(run({"config", "show"}, {{"MOONCAKE_CACHE_DIR", "/somewhere"}}).exit, kExitOk);
+}
+
 }  // namespace
 }  // namespace mooncake::cli

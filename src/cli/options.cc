@@ -1,8 +1,10 @@
 #include "cli/options.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <filesystem>
 #include <vector>
@@ -12,6 +14,11 @@ namespace {
 
 /// Put there by tools/llama/model, which names it in the same way.
 constexpr std::string_view kDefaultModelFile = "models/smollm2-135m-instruct-q8_0.gguf";
+
+/// Variables that begin like an option's and are none. The cache directory is shared with tools/llama/cache.sh; the
+/// others are read by the tests (tests/integration/cluster.py, .ci/run), which start this program with them set.
+constexpr std::array<std::string_view, 4> kVariablesOfTools = {"MOONCAKE_CACHE_DIR", "MOONCAKE_BINARY",
+                                                               "MOONCAKE_SLOWDOWN", "MOONCAKE_TRACES"};
 
 /// Processes of one kind on one machine; a mistyped zero should not fork a thousand times.
 constexpr double kProcessesMax = 64;
@@ -235,12 +242,11 @@ std::span<const ConfigOption> section_options(std::string_view section) {
 }
 
 Environment option_variables(const Environment& environment) {
+  const std::string prefix = config_environment_name("");
   Environment ours;
-  for (const ConfigOption& option : option_table()) {
-    const std::string prefix = config_environment_name(option.key.substr(0, option.key.find('.') + 1));
-    for (const auto& [name, value] : environment) {
-      if (name.starts_with(prefix)) ours.emplace(name, value);
-    }
+  for (const auto& [name, value] : environment) {
+    const bool tools = std::ranges::find(kVariablesOfTools, name) != kVariablesOfTools.end();
+    if (name.starts_with(prefix) && !tools) ours.emplace(name, value);
   }
   return ours;
 }
@@ -271,14 +277,17 @@ Result<std::string> resolve_model(const std::string& engine, const std::string& 
 }
 
 std::string configuration_page() {
-  return "# Configuration\n\n"
-         "Every option can be set in a TOML file (`mooncake --config FILE ...`, a table for each section), in the\n"
-         "environment and on the command line: default < file < environment < flag. `mooncake config show --origin` "
-         "prints\n"
-         "every value and who set it. An unknown key is an error. A boolean flag has an opposite, as in "
-         "`--no-restart`.\n"
-         "This page is generated: `mooncake config docs > docs/configuration.md`.\n\n" +
-         config_markdown(option_table());
+  constexpr std::string_view kText = R"(# Configuration
+
+Every option can be set in a TOML file (`mooncake --config FILE ...`, a table for each section), in the
+environment and on the command line: default < file < environment < flag. `mooncake config show --origin` prints
+every value and who set it. An unknown key is an error, and so is a variable `MOONCAKE_...` that is not listed here;
+the tools around the program have `{}`.
+A boolean flag has an opposite, as in `--no-restart`.
+This page is generated: `mooncake config docs > docs/configuration.md`.
+
+)";
+  return fmt::format(kText, fmt::join(kVariablesOfTools, "`, `")) + config_markdown(option_table());
 }
 
 }  // namespace mooncake::cli

@@ -24,8 +24,8 @@ std::span<const ConfigOption> option_table();
 /// The rows of one section ("up").
 std::span<const ConfigOption> section_options(std::string_view section);
 
-/// The variables that set options: those that begin with MOONCAKE_, a section's name, and an underscore. A misspelt key
-/// behind a right section is among them, so that Config can object to it; MOONCAKE_CACHE_DIR is not.
+/// The variables that are meant to set options: all that begin with MOONCAKE_, but the few that belong to the tools
+/// around the program (MOONCAKE_CACHE_DIR). Misspelt ones are among them, so that Config can object to them.
 Environment option_variables(const Environment& environment);
 
 /// The value of a variable; empty if it is not set.

@@ -40,14 +40,18 @@ TEST(Options, SectionHasItsOwnRowsOnly) {
   EXPECT_TRUE(section_options("u").empty());
 }
 
-TEST(Options, OnlyVariablesOfASectionCount) {
+TEST(Options, EveryVariableWithOurPrefixCountsButTheToolsOwn) {
   const Environment ours = option_variables({{"MOONCAKE_UP_PREFILL", "3"},
                                              {"MOONCAKE_UP_PREFIL", "3"},
+                                             {"MOONCAKE_UPP_PREFILL", "3"},
                                              {"MOONCAKE_CACHE_DIR", "/somewhere"},
+                                             {"MOONCAKE_TRACES", "/elsewhere"},
+                                             {"MOONCAKES", "12"},
                                              {"UP_PREFILL", "3"}});
-  EXPECT_EQ(ours.size(), 2u);
+  EXPECT_EQ(ours.size(), 3u);
   EXPECT_TRUE(ours.contains("MOONCAKE_UP_PREFILL"));
   EXPECT_TRUE(ours.contains("MOONCAKE_UP_PREFIL")) << "a misspelt key must reach the check";
+  EXPECT_TRUE(ours.contains("MOONCAKE_UPP_PREFILL")) << "and so must a misspelt section";
 }
 
 TEST(Options, CacheDirFollowsTheVariables) {
