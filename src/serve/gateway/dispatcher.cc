@@ -183,14 +183,17 @@ void Dispatcher::submit(const Request& request, std::uint32_t index) {
   if (!std::exchange(request->first_submitted, true)) {
     parts_.metrics.on_submitted(at - request->received - request->prepare_took);
   }
+  const openai::GenerateRequest& asked = request->prepared.request;
   std::string payload = encode_prefill({.id = choice.attempt_id,
                                         .attempt = choice.generation.attempt(),
                                         .prompt = request->prepared.prompt,
                                         .emitted = choice.generation.emitted(),
-                                        .request = &request->prepared.request,
-                                        .seed = request->seed,
-                                        .choice = index,
-                                        .tokens_max = request->prepared.tokens_max,
+                                        .answer = {.temperature = asked.temperature,
+                                                   .top_p = asked.top_p,
+                                                   .seed = request->seed,
+                                                   .choice = index,
+                                                   .tokens_max = request->prepared.tokens_max,
+                                                   .ignore_end = asked.ignore_end},
                                         .gateway = parts_.engine.name(),
                                         .decode = choice.place.decode_endpoint,
                                         .model = config_.model,
@@ -220,7 +223,7 @@ void Dispatcher::on_prefill_reply(const std::string& attempt_id, Result<std::str
   Choice& choice = request->choices[index];
   Status status = payload.status();
   if (payload.ok()) {
-    const Result<PrefillReport> report = decode_prefill_reply(*payload);
+    const Result<PrefillReport> report = parse_prefill_report(*payload);
     status = report.status();
     if (report.ok()) learn(*request, index, *report);
   }

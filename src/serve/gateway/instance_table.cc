@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "proto/serve.pb.h"
+#include "serve/messages.h"
 #include "serve/methods.h"
 
 namespace mooncake::serve {
@@ -119,22 +120,22 @@ void InstanceTable::ask(Entry& entry) {
 
 void InstanceTable::on_stats(Entry& entry, Result<std::string> payload) {
   if (!payload.ok()) return on_failure(entry, payload.status());
-  pb::StatsReply reply;
-  if (!reply.ParseFromString(*payload)) return on_failure(entry, Status(Code::kCorrupt, "unreadable statistics"));
+  const auto stats = parse_worker_stats(*payload);
+  if (!stats.ok()) return on_failure(entry, stats.status());
   entry.misses = 0;
   entry.stats_at = loop_.clock().now();
   entry.stats = {.id = entry.id,
-                 .outstanding = from_ms(std::max(reply.outstanding_ms(), 0.0)),
-                 .running = reply.running_requests(),
-                 .queued = reply.queued_requests(),
-                 .kv_tokens_used = reply.kv_tokens_used(),
-                 .tbt = from_ms(std::max(reply.tbt_ms(), 0.0))};
-  entry.kv_tokens_max = reply.kv_tokens_max();
-  if (!reply.model().empty() && reply.model() != model_) {
+                 .outstanding = from_ms(stats->outstanding_ms),
+                 .running = stats->running,
+                 .queued = stats->queued,
+                 .kv_tokens_used = stats->kv_tokens_used,
+                 .tbt = from_ms(stats->tbt_ms)};
+  entry.kv_tokens_max = stats->kv_tokens_max;
+  if (!stats->model.empty() && stats->model != model_) {
     set_state(entry, InstanceState::kForeign);
     return;
   }
-  set_state(entry, reply.draining() ? InstanceState::kDraining : InstanceState::kUp, reply.sequences_max());
+  set_state(entry, stats->draining ? InstanceState::kDraining : InstanceState::kUp, stats->sequences_max);
   callbacks_.stats(entry.stats);
   schedule(entry, stats_period_);
 }

@@ -1,4 +1,5 @@
-// The gateway's side of proto/serve.proto: what it sends to prefill workers and reads from workers. Pure, thread-safe.
+// What the gateway asks of prefill workers, and the tokens that workers send it, as on the wire (proto/serve.proto).
+// Pure, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 #include "base/time.h"
 #include "engine/tokenizer.h"
 #include "serve/gateway/generation.h"
-#include "serve/gateway/prepare.h"
+#include "serve/messages.h"
 
 namespace mooncake::serve {
 
@@ -21,10 +22,7 @@ struct PrefillOrder {
   std::uint32_t attempt = 1;
   std::span<const engine::Token> prompt{};
   std::span<const engine::Token> emitted{};
-  const openai::GenerateRequest* request = nullptr;  ///< temperature, top_p, ignore_end
-  std::uint64_t seed = 0;
-  std::uint32_t choice = 0;
-  std::uint32_t tokens_max = 1;
+  AnswerParams answer{};
   std::string_view gateway{};  ///< endpoints
   std::string_view decode{};
   std::string_view model{};
@@ -34,22 +32,6 @@ struct PrefillOrder {
   double predicted_ms = 0;
 };
 std::string encode_prefill(const PrefillOrder& order);
-
-/// What a prefill worker reports when a prompt is published and handed over. Negative and absurd numbers are cut to 0.
-struct PrefillReport {
-  std::uint32_t cached_tokens = 0;
-  std::uint32_t published_blocks = 0;
-  std::string node;
-  double queue_ms = 0;
-  double fetch_ms = 0;
-  double prefill_ms = 0;
-  double transfer_ms = 0;
-  std::uint32_t kv_checksum = 0;
-};
-/// @return kCorrupt for bytes that are no reply.
-Result<PrefillReport> decode_prefill_reply(std::string_view payload);
-
-std::string encode_cancel(std::string_view id);
 
 /// Takes one token of one attempt. @return false if the attempt is not known (any more).
 using TokenSink = std::function<bool(const std::string& id, const TokenArrival& arrival, std::uint32_t cached_tokens)>;

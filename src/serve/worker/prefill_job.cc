@@ -74,10 +74,10 @@ void PrefillJob::begin_when_ready() {
   if (phase_ != Phase::kReady || !holds_engine_) return;
   phase_ = Phase::kComputing;
   begun_ = context_.now();
-  answer_.queue_ms = to_ms(turn_ - arrived_);
-  answer_.fetch_ms = to_ms(begun_ - turn_);
-  context_.metrics.queue_ms.Observe(answer_.queue_ms);
-  context_.metrics.fetch_ms.Observe(answer_.fetch_ms);
+  report_.queue_ms = to_ms(turn_ - arrived_);
+  report_.fetch_ms = to_ms(begun_ - turn_);
+  context_.metrics.queue_ms.Observe(report_.queue_ms);
+  context_.metrics.fetch_ms.Observe(report_.fetch_ms);
   run_ = std::make_shared<PrefillRun>(call_.tokens, call_.answer, lease_->bytes(), context_.runner.facts().layout);
   if (needs_decode_) reserve();
   plan(fetched_ * context_.block_tokens());
@@ -132,7 +132,7 @@ void PrefillJob::on_begun(const Status& status) {
     return begin_run();
   }
   if (!status.ok()) return end(status);
-  answer_.cached_tokens = plan_.start;
+  report_.cached_tokens = plan_.start;
   context_.metrics.tokens_reused.Increment(plan_.start);
   for (std::uint32_t i = 0; i < fetched_; ++i) publication_->mark_stored(i);
   if (handoff_) handoff_->offer(0, plan_.start / context_.block_tokens());
@@ -170,7 +170,7 @@ void PrefillJob::publish_blocks(const ChunkResult& result) {
 void PrefillJob::on_first_token(engine::Token token) {
   phase_ = Phase::kHandingOver;
   computed_ = context_.now();
-  answer_.prefill_ms = to_ms(computed_ - begun_);
+  report_.prefill_ms = to_ms(computed_ - begun_);
   if (!call_.emitted.empty()) {
     // The client has the first token already; what comes now must agree with it.
     if (token != call_.emitted.front()) {
@@ -187,7 +187,7 @@ void PrefillJob::on_first_token(engine::Token token) {
                                .token = token,
                                .finish = finish,
                                .error = {},
-                               .cached_tokens = answer_.cached_tokens});
+                               .cached_tokens = report_.cached_tokens});
   if (finish != FinishReason::kNone) {
     needs_decode_ = false;
     handoff_.reset();  // the decode worker gives its landing area back
@@ -224,15 +224,15 @@ void PrefillJob::release_engine() {
 void PrefillJob::end_when_done() {
   if (phase_ != Phase::kHandingOver || (needs_decode_ && !joined_) || !publication_->idle()) return;
   if (joined_) {
-    answer_.transfer_ms = to_ms(context_.now() - computed_);
-    context_.metrics.transfer_ms.Observe(answer_.transfer_ms);
+    report_.transfer_ms = to_ms(context_.now() - computed_);
+    context_.metrics.transfer_ms.Observe(report_.transfer_ms);
     context_.metrics.kv_bytes_sent.Increment(static_cast<double>(handoff_->bytes_written()));
   }
-  answer_.published_blocks = publication_->leading_stored();
-  answer_.kv_checksum = kvcache::kv_checksum(block_crc32c_);
-  answer_.node = context_.config.attached_node;
+  report_.published_blocks = publication_->leading_stored();
+  report_.kv_checksum = kvcache::kv_checksum(block_crc32c_);
+  report_.node = context_.config.attached_node;
   phase_ = Phase::kEnded;
-  responder_->reply(encode(answer_));
+  responder_->reply(encode(report_));
   owner_.on_ended(number_, Status::ok_status());
 }
 

@@ -103,7 +103,7 @@ class PrefillJob : public std::enable_shared_from_this<PrefillJob> {
   Instant turn_{};      // its turn came
   Instant begun_{};     // ... and the prefix was there
   Instant computed_{};  // last chunk
-  PrefillAnswer answer_;
+  PrefillReport report_;
 };
 
 }  // namespace mooncake::serve

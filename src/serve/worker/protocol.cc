@@ -200,29 +200,7 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-void fill(const AnswerParams& answer, pb::Sampling* wire) {
-  wire->set_temperature(answer.temperature);
-  wire->set_top_p(answer.top_p);
-  wire->set_seed(answer.seed);
-  wire->set_choice(answer.choice);
-  wire->set_tokens_max(answer.tokens_max);
-  wire->set_ignore_end(answer.ignore_end);
-}
-
 }  // namespace
-
-std::string encode(const PrefillAnswer& answer) {
-  pb::PrefillReply wire;
-  wire.set_cached_tokens(answer.cached_tokens);
-  wire.set_published_blocks(answer.published_blocks);
-  wire.set_node(answer.node);
-  wire.set_queue_ms(answer.queue_ms);
-  wire.set_fetch_ms(answer.fetch_ms);
-  wire.set_prefill_ms(answer.prefill_ms);
-  wire.set_transfer_ms(answer.transfer_ms);
-  wire.set_kv_checksum(answer.kv_checksum);
-  return wire.SerializeAsString();
-}
 
 std::string encode(const ReserveCall& call) {
   pb::ReserveRequest wire;
@@ -249,34 +227,12 @@ std::string encode(const JoinCall& call) {
   wire.set_request_id(call.id);
   wire.set_attempt(call.attempt);
   append_tokens(call.tokens, wire.mutable_tokens());
-  fill(call.answer, wire.mutable_sampling());
+  fill(call.answer, *wire.mutable_sampling());
   wire.set_gateway(call.gateway);
   wire.set_first_token(static_cast<std::uint32_t>(call.first_token));
   append_tokens(call.emitted, wire.mutable_emitted());
   for (const std::uint32_t crc : call.block_crc32c) wire.add_block_crc32c(crc);
   wire.set_deadline_ms(call.deadline_ms);
-  return wire.SerializeAsString();
-}
-
-std::string encode_cancel(const RequestId& id) {
-  pb::CancelRequest wire;
-  wire.set_request_id(id);
-  return wire.SerializeAsString();
-}
-
-std::string encode(const WorkerStats& stats) {
-  pb::StatsReply wire;
-  wire.set_role(stats.role);
-  wire.set_queued_requests(stats.queued);
-  wire.set_running_requests(stats.running);
-  wire.set_outstanding_ms(stats.outstanding_ms);
-  wire.set_kv_tokens_used(stats.kv_tokens_used);
-  wire.set_kv_tokens_max(stats.kv_tokens_max);
-  wire.set_tbt_ms(stats.tbt_ms);
-  wire.set_sequences_max(stats.sequences_max);
-  wire.set_model(stats.model);
-  wire.set_draining(stats.draining);
-  wire.set_threads(stats.threads);
   return wire.SerializeAsString();
 }
 

@@ -1,4 +1,5 @@
-// The workers' messages as plain structs, and their translation to and from the wire (proto/serve.proto).
+// What workers are asked, by the gateway and by each other, as plain structs, and its translation to and from the wire
+// (proto/serve.proto). What they answer the gateway is in serve/messages.h.
 //
 // Everything a peer sends is checked here, once, against named limits and the model; what passes can be trusted by the
 // workers. Durations on the wire are milliseconds from the moment of receipt.
@@ -13,6 +14,7 @@
 
 #include "base/status.h"
 #include "engine/tokenizer.h"
+#include "serve/messages.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::serve {
@@ -26,19 +28,6 @@ inline constexpr std::size_t kEndpointBytesMax = 256;
 /// Error texts inside token events; longer ones are cut.
 inline constexpr std::size_t kEventMessageBytesMax = 512;
 
-/// Longer times on the wire count as this: a day, beyond every deadline, and far from overflowing nanoseconds.
-inline constexpr std::int64_t kWireTimeMsMax = 86'400'000;
-
-/// How answers are sampled and where they end.
-struct AnswerParams {
-  float temperature = 0;
-  float top_p = 1;
-  std::uint64_t seed = 0;
-  std::uint32_t choice = 0;
-  std::uint32_t tokens_max = 1;
-  bool ignore_end = false;
-};
-
 struct PrefillCall {
   RequestId id;
   std::uint32_t attempt = 0;
@@ -51,17 +40,6 @@ struct PrefillCall {
   std::int64_t deadline_ms = 0;
   double expected_ms = 0;
   double predicted_ms = 0;
-};
-
-struct PrefillAnswer {
-  std::uint32_t cached_tokens = 0;
-  std::uint32_t published_blocks = 0;
-  std::string node;
-  double queue_ms = 0;
-  double fetch_ms = 0;
-  double prefill_ms = 0;
-  double transfer_ms = 0;
-  std::uint32_t kv_checksum = 0;
 };
 
 struct ReserveCall {
@@ -104,20 +82,6 @@ struct TokenEvent {
   std::uint32_t cached_tokens = 0;
 };
 
-struct WorkerStats {
-  std::string role;
-  std::uint32_t queued = 0;
-  std::uint32_t running = 0;
-  double outstanding_ms = 0;
-  std::uint64_t kv_tokens_used = 0;
-  std::uint64_t kv_tokens_max = 0;
-  double tbt_ms = 0;
-  std::uint32_t sequences_max = 0;
-  std::string model;
-  bool draining = false;
-  std::uint32_t threads = 0;
-};
-
 /// What requests are checked against: the model that this worker serves.
 struct ProtocolLimits {
   std::string model;  ///< hex fingerprint
@@ -140,12 +104,9 @@ Result<ReserveAnswer> parse_reserve_reply(std::string_view payload);
 /// Ids that the gateway does not know.
 Result<std::vector<RequestId>> parse_tokens_reply(std::string_view payload);
 
-std::string encode(const PrefillAnswer& answer);
 std::string encode(const ReserveCall& call);
 std::string encode(const ReserveAnswer& answer);
 std::string encode(const JoinCall& call);
-std::string encode_cancel(const RequestId& id);
-std::string encode(const WorkerStats& stats);
 std::string encode(const std::vector<TokenEvent>& events);
 
 }  // namespace mooncake::serve
