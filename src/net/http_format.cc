@@ -50,8 +50,9 @@ std::string http_response_head(std::uint32_t status, const HttpHeaders& headers,
 }
 
 std::string http_error_body(std::string_view message, std::string_view type, std::string_view code) {
-  const nlohmann::json body = {{"error", {{"message", message}, {"type", type}, {"code", code}}}};
-  return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const nlohmann::ordered_json error = {{"message", message}, {"type", type}, {"param", nullptr}, {"code", code}};
+  const nlohmann::ordered_json body = {{"error", error}};
+  return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void append_http_chunk(std::string& out, std::string_view data) {

@@ -22,7 +22,8 @@ struct HttpFraming {
 /// no value can start a header of its own.
 std::string http_response_head(std::uint32_t status, const HttpHeaders& headers, const HttpFraming& framing);
 
-/// {"error":{"message":...,"type":...,"code":...}}, the shape that OpenAI clients parse.
+/// {"error":{"message":...,"type":...,"param":null,"code":...}}: all four fields of an error as OpenAI has it, because
+/// typed clients parse it whole. No error of this layer is about a field of the request.
 std::string http_error_body(std::string_view message, std::string_view type, std::string_view code);
 
 /// One chunk of the chunked coding (RFC 9112 section 7.1). `data` must not be empty: that would end the stream.
