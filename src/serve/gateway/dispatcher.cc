@@ -197,7 +197,7 @@ void Dispatcher::submit(const Request& request, std::uint32_t index) {
                                         .gateway = parts_.engine.name(),
                                         .decode = choice.place.decode_endpoint,
                                         .model = config_.model,
-                                        .recompute = choice.place.recompute,
+                                        .reuse_blocks_max = choice.place.reuse_blocks_max,
                                         .deadline_ms = remaining_ms(request->deadline, at),
                                         .expected_ms = choice.place.expected_ms,
                                         .predicted_ms = choice.place.predicted_ms});

@@ -32,7 +32,9 @@ store::Member member(const std::string& role, int number, const std::string& mod
 
 class DispatcherTest : public testing::Test {
  protected:
-  explicit DispatcherTest(DispatcherConfig config = {.request_deadline = Seconds(60), .capacity_wait = Seconds(5)}) {
+  explicit DispatcherTest(DispatcherConfig config = {.request_deadline = Seconds(60), .capacity_wait = Seconds(5)},
+                          conductor::ConductorConfig policy = {})
+      : conductor_config_(policy) {
     config.model = model();
     loop_.advance(Seconds(1));
     transfer_.on_peer_lost([this](transfer::PeerHandle peer) { instances_.on_peer_lost(peer); });
@@ -125,7 +127,7 @@ class DispatcherTest : public testing::Test {
   engine::ModelFront front_ = load();
   conductor::ConductorConfig conductor_config_;
   std::unique_ptr<conductor::Conductor> conductor_ =
-      conductor::Conductor::create({}, kvcache::make_cost_model(*kvcache::builtin_profile("laptop")));
+      conductor::Conductor::create(conductor_config_, kvcache::make_cost_model(*kvcache::builtin_profile("laptop")));
   InstanceTable instances_{
       model(),
       Millis(250),
@@ -430,6 +432,29 @@ TEST_F(DispatcherTest, SteeringIsFollowedAndItsErrorsAreTold) {
   EXPECT_EQ(ask(plain(), 200, "decode-0")->status, 400u);
   lose("127.0.0.1:101");
   EXPECT_EQ(ask(plain(), 200, "prefill-1")->status, 503u);
+}
+
+class Algorithm1DispatcherTest : public DispatcherTest {
+ protected:
+  Algorithm1DispatcherTest() : DispatcherTest({}, {.placement = conductor::PlacementPolicy::kAlgorithm1}) {}
+};
+
+TEST_F(Algorithm1DispatcherTest, TheWorkerIsToldHowMuchOfTheCacheThePolicyReuses) {
+  bring_up({member("prefill", 0, model()), member("decode", 0, model())});
+  // The worker's own node lacks the last of six blocks: a fetch from elsewhere is not worth it (6/5 < 1.3).
+  const auto stored = [this](std::string_view node, std::uint64_t request, std::uint64_t blocks) {
+    conductor::CacheEvent event{
+        .kind = conductor::CacheEvent::Kind::kStored, .node = instances_.node_id(node), .keys = {}};
+    for (std::uint64_t i = 0; i < blocks; ++i) event.keys.push_back({i, request});
+    conductor_->on_cache({&event, 1}, loop_.clock().now());
+  };
+  stored("node-0", 1, 5);
+  stored("node-1", 1, 6);
+  ask(plain(), 400);
+  EXPECT_EQ(take_prefill().request.reuse_blocks_max(), 5u);
+  stored("node-0", 2, 6);
+  ask(plain(), 400);
+  EXPECT_FALSE(take_prefill().request.has_reuse_blocks_max()) << "all that is cached";
 }
 
 TEST_F(DispatcherTest, EveryCandidateAndWhatHappenedIsRemembered) {

@@ -111,7 +111,7 @@ Placed Placer::placed(const conductor::Decision& decision, conductor::RequestNum
                .decode_name = decode->member.name,
                .prefill_endpoint = prefill->member.endpoint,
                .decode_endpoint = decode->member.endpoint,
-               .recompute = decision.recompute,
+               .reuse_blocks_max = decision.reuse_blocks_max,
                .predicted_ttft = decision.predicted_ttft};
   const auto cost = std::ranges::find_if(decision.candidates, [&](const conductor::Candidate& candidate) {
     return candidate.role == Role::kPrefill && candidate.instance == decision.prefill;

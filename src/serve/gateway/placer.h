@@ -40,7 +40,7 @@ struct Placed {
   std::string decode_name;
   std::string prefill_endpoint;
   std::string decode_endpoint;
-  bool recompute = false;
+  std::optional<std::uint32_t> reuse_blocks_max{};  ///< as in conductor::Decision
   Nanos predicted_ttft{};
   double expected_ms = 0;
   double predicted_ms = 0;

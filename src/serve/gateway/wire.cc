@@ -44,7 +44,7 @@ std::string encode_prefill(const PrefillOrder& order) {
   request.set_gateway(std::string(order.gateway));
   request.set_decode(std::string(order.decode));
   request.set_model(std::string(order.model));
-  request.set_recompute(order.recompute);
+  if (order.reuse_blocks_max) request.set_reuse_blocks_max(*order.reuse_blocks_max);
   request.set_deadline_ms(order.deadline_ms);
   request.set_expected_ms(order.expected_ms);
   request.set_predicted_ms(order.predicted_ms);

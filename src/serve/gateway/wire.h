@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,7 +27,7 @@ struct PrefillOrder {
   std::string_view gateway{};  ///< endpoints
   std::string_view decode{};
   std::string_view model{};
-  bool recompute = false;
+  std::optional<std::uint32_t> reuse_blocks_max{};  ///< none: all that are cached
   std::int64_t deadline_ms = 0;
   double expected_ms = 0;  ///< 0: the worker does not check
   double predicted_ms = 0;

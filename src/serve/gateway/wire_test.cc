@@ -20,7 +20,7 @@ TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
        .gateway = "g:1",
        .decode = "d:1",
        .model = "m",
-       .recompute = true,
+       .reuse_blocks_max = 0,
        .deadline_ms = 100,
        .expected_ms = 1.5,
        .predicted_ms = 0.5})));
@@ -37,7 +37,8 @@ TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
   EXPECT_EQ(wire.gateway(), "g:1");
   EXPECT_EQ(wire.decode(), "d:1");
   EXPECT_EQ(wire.model(), "m");
-  EXPECT_TRUE(wire.recompute());
+  EXPECT_TRUE(wire.has_reuse_blocks_max()) << "0 is a limit, too";
+  EXPECT_EQ(wire.reuse_blocks_max(), 0u);
   EXPECT_EQ(wire.deadline_ms(), 100);
   EXPECT_EQ(wire.expected_ms(), 1.5);
   EXPECT_EQ(wire.predicted_ms(), 0.5);

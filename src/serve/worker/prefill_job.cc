@@ -49,8 +49,9 @@ void PrefillJob::on_staged(Result<Arena::LeasePointer> lease) {
   ticket_ = 0;
   if (!lease.ok()) return end(lease.status());
   lease_ = std::move(lease).value();
-  if (call_.recompute) return on_fetched({});
-  fetch_prefix(context_, keys_, lease_, 0, deadline_, [weak = weak_from_this()](FetchedPrefix prefix) {
+  std::vector<store::ObjectKey> wanted = keys_;
+  if (call_.reuse_blocks_max) wanted.resize(std::min<std::size_t>(wanted.size(), *call_.reuse_blocks_max));
+  fetch_prefix(context_, std::move(wanted), lease_, 0, deadline_, [weak = weak_from_this()](FetchedPrefix prefix) {
     if (const auto self = weak.lock()) self->on_fetched(std::move(prefix));
   });
 }

@@ -121,7 +121,7 @@ Result<PrefillCall> parse_prefill(std::string_view payload, const ProtocolLimits
   call.attempt = wire.attempt();
   call.gateway = wire.gateway();
   call.decode = wire.decode();
-  call.recompute = wire.recompute();
+  if (wire.has_reuse_blocks_max()) call.reuse_blocks_max = wire.reuse_blocks_max();
   call.deadline_ms = std::min(wire.deadline_ms(), kWireTimeMsMax);
   call.expected_ms = std::min(wire.expected_ms(), double{kWireTimeMsMax});
   call.predicted_ms = std::min(wire.predicted_ms(), double{kWireTimeMsMax});

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,7 @@ struct PrefillCall {
   transfer::PeerName gateway;
   transfer::PeerName decode;
   std::vector<engine::Token> emitted;
-  bool recompute = false;
+  std::optional<std::uint32_t> reuse_blocks_max{};  ///< leading blocks to fetch at most; none: all that are cached
   std::int64_t deadline_ms = 0;
   double expected_ms = 0;
   double predicted_ms = 0;

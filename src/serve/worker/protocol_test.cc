@@ -33,6 +33,10 @@ TEST(Protocol, AGoodPrefillRequestPasses) {
   ASSERT_TRUE(call.ok()) << call.status().to_string();
   EXPECT_EQ(call->tokens.size(), 100u);
   EXPECT_EQ(call->answer.tokens_max, 10u);
+  EXPECT_FALSE(call->reuse_blocks_max) << "without a limit all that is cached is reused";
+  auto limited = good_prefill();
+  limited.set_reuse_blocks_max(0);
+  EXPECT_EQ(parse_prefill(limited.SerializeAsString(), kLimits)->reuse_blocks_max, 0u);
 }
 
 TEST(Protocol, NonsenseIsRefusedWithATypedError) {

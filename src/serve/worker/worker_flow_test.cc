@@ -192,6 +192,24 @@ TEST_F(WorkerFlow, AMissingBlockEndsTheReusedPrefix) {
   EXPECT_EQ(gateway_.await("r2").tokens, reference_answer(prompt, second.sampling()));
 }
 
+TEST_F(WorkerFlow, NoMoreBlocksAreReusedThanTheConductorAllows) {
+  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0");
+  const auto decode = worker(WorkerRole::kDecode, "decode-0");
+  const auto prompt = test_prompt(400, 1);
+  const auto cold_reply = reply_of(gateway_.prefill(prefill->endpoint(), request("cold", prompt, 2, *decode)));
+  gateway_.await("cold");
+  for (const std::uint32_t allowed : {0u, 2u, 5u, 6u, 1000u}) {
+    SCOPED_TRACE(allowed);
+    auto limited = request("limited-" + std::to_string(allowed), prompt, 50, *decode);
+    limited.set_reuse_blocks_max(allowed);
+    const auto reply = reply_of(gateway_.prefill(prefill->endpoint(), limited));
+    EXPECT_EQ(reply.cached_tokens(), kvcache::reusable_tokens(400, std::min(allowed, 6u) * 64, 64));
+    EXPECT_EQ(reply.published_blocks(), 6u) << "what was computed again is in the store all the same";
+    EXPECT_EQ(reply.kv_checksum(), cold_reply.kv_checksum());
+    EXPECT_EQ(gateway_.await(limited.request_id()).tokens, reference_answer(prompt, limited.sampling()));
+  }
+}
+
 TEST_F(WorkerFlow, CancelInMidPrefillFreesBothWorkersForTheNextRequest) {
   const auto prefill = worker(WorkerRole::kPrefill, "prefill-0", {Millis(20), Nanos{0}});
   const auto decode = worker(WorkerRole::kDecode, "decode-0");
