@@ -98,59 +98,31 @@ class ClientGet final : public ClientOperation {
   }
 
   void ask_node(const Location& node, const std::vector<std::size_t>& wanted) {
-    std::size_t at = 0;
-    while (at < wanted.size()) {
-      const auto call = std::make_shared<NodeCall>(client_->engine);  // shared: see NodeCall
-      pb::GetRequest request;
-      request.set_deadline_ms(remaining());
-      std::vector<std::size_t> part;
-      std::size_t bytes = 0;
-      for (; at < wanted.size() && part.size() < kItemsPerMessageMax; ++at) {
-        const std::size_t size = message_bytes(wanted[at]);
-        if (bytes + size > kItemBytesPerMessageMax) break;
-        if (!add(wanted[at], request, call->buffers())) continue;
-        bytes += size;
-        part.push_back(wanted[at]);
-      }
-      if (part.empty()) continue;
-      send(call, node.endpoint, kMethodGet, request.SerializeAsString(),
-           [this, node, part](const Result<std::string>& answer) { answered(node, part, answer); });
-    }
-  }
-
-  [[nodiscard]] bool inline_value(std::size_t i) const { return items_[i].asked.target.size() <= kInlineBytesMax; }
-  [[nodiscard]] std::size_t message_bytes(std::size_t i) const {
-    return kItemOverheadBytes + (inline_value(i) ? items_[i].asked.target.size() : 0);
+    send_in_parts<pb::GetRequest>(
+        node.endpoint, kMethodGet, wanted, [this](std::size_t i) { return items_[i].asked.target.size(); },
+        [this](std::size_t i, pb::GetRequest& request, LentBuffers& buffers) { return add(i, request, buffers); },
+        [this, node](const std::vector<std::size_t>& part, const Result<std::string>& answer) {
+          answered(node, part, answer);
+        });
   }
 
   /// @return false when the item is finished instead.
   bool add(std::size_t i, pb::GetRequest& request, LentBuffers& buffers) {
     const GetItem& asked = items_[i].asked;
-    transfer::SegmentHandle segment;
-    if (!inline_value(i)) {
-      const Result<transfer::SegmentHandle> lent = buffers.lend(asked.target, transfer::Access::kWrite);
-      if (!lent.ok()) {
-        finish(i, lent.status().annotate("lending the target"));
-        return false;
-      }
-      segment = *lent;
+    const auto segment = lend(asked.target, transfer::Access::kWrite, buffers);
+    if (!segment.ok()) {
+      finish(i, segment.status().annotate("lending the target"));
+      return false;
     }
     pb::GetRequest::Item& item = *request.add_items();
-    item.set_key_high(asked.key.high);
-    item.set_key_low(asked.key.low);
-    item.set_bytes(asked.target.size());
-    item.set_inline_value(inline_value(i));
-    item.set_segment_index(segment.index);
-    item.set_segment_generation(segment.generation);
+    describe(asked.key, asked.target.size(), *segment, item);
+    item.set_inline_value(travels_inline(asked.target.size()));
     item.set_suspect(items_[i].suspect);
     return true;
   }
 
   void answered(const Location& node, const std::vector<std::size_t>& part, const Result<std::string>& answer) {
-    Result<pb::GetReply> reply = answer.ok() ? parse<pb::GetReply>(*answer) : answer.status();
-    if (reply.ok() && static_cast<std::size_t>(reply->items_size()) != part.size()) {
-      reply = Status(Code::kInternal, "a node answered for another number of items");
-    }
+    const auto reply = parse_reply<pb::GetReply>(answer, part.size());
     for (std::size_t k = 0; k < part.size(); ++k) {
       if (!reply.ok()) {
         failed(part[k], node, reply.status());
@@ -168,7 +140,7 @@ class ClientGet final : public ClientOperation {
   /// The buffers are back, so nothing can change what is checked here.
   bool verify(std::size_t i, std::uint32_t crc, const std::string& value) {
     const ByteSpan target = items_[i].asked.target;
-    if (!inline_value(i)) return crc32c(target) == crc;
+    if (!travels_inline(target.size())) return crc32c(target) == crc;
     if (value.size() != target.size() || crc32c(as_bytes(value)) != crc) return false;
     std::memcpy(target.data(), value.data(), value.size());
     return true;

@@ -81,61 +81,33 @@ class ClientPut final : public ClientOperation {
   }
 
   void put_to(const Location& node, const std::vector<std::size_t>& wanted) {
-    std::size_t at = 0;
-    while (at < wanted.size()) {
-      const auto call = std::make_shared<NodeCall>(client_->engine);  // shared: see NodeCall
-      pb::PutRequest request;
-      request.set_deadline_ms(remaining());
-      std::vector<std::size_t> part;
-      std::size_t bytes = 0;
-      for (; at < wanted.size() && part.size() < kItemsPerMessageMax; ++at) {
-        const std::size_t size = message_bytes(wanted[at]);
-        if (bytes + size > kItemBytesPerMessageMax) break;
-        if (!add(wanted[at], request, call->buffers())) continue;
-        bytes += size;
-        part.push_back(wanted[at]);
-      }
-      if (part.empty()) continue;
-      send(call, node.endpoint, kMethodPut, request.SerializeAsString(),
-           [this, node, part](const Result<std::string>& answer) { answered(node, part, answer); });
-    }
-  }
-
-  [[nodiscard]] bool inline_value(std::size_t i) const { return items_[i].value.size() <= kInlineBytesMax; }
-  [[nodiscard]] std::size_t message_bytes(std::size_t i) const {
-    return kItemOverheadBytes + (inline_value(i) ? items_[i].value.size() : 0);
+    send_in_parts<pb::PutRequest>(
+        node.endpoint, kMethodPut, wanted, [this](std::size_t i) { return items_[i].value.size(); },
+        [this](std::size_t i, pb::PutRequest& request, LentBuffers& buffers) { return add(i, request, buffers); },
+        [this, node](const std::vector<std::size_t>& part, const Result<std::string>& answer) {
+          answered(node, part, answer);
+        });
   }
 
   /// @return false when the item is finished instead.
   bool add(std::size_t i, pb::PutRequest& request, LentBuffers& buffers) {
     const PutItem& put = items_[i];
-    transfer::SegmentHandle segment;
-    if (!inline_value(i)) {
-      // A segment is of writable memory; that peers may only read it is what keeps the value const.
-      const ByteSpan value(const_cast<std::byte*>(put.value.data()), put.value.size());
-      const Result<transfer::SegmentHandle> lent = buffers.lend(value, transfer::Access::kRead);
-      if (!lent.ok()) {
-        finish(i, lent.status().annotate("lending the value"));
-        return false;
-      }
-      segment = *lent;
+    // A segment is of writable memory; that peers may only read it is what keeps the value const.
+    const ByteSpan value(const_cast<std::byte*>(put.value.data()), put.value.size());
+    const auto segment = lend(value, transfer::Access::kRead, buffers);
+    if (!segment.ok()) {
+      finish(i, segment.status().annotate("lending the value"));
+      return false;
     }
     pb::PutRequest::Item& item = *request.add_items();
-    item.set_key_high(put.key.high);
-    item.set_key_low(put.key.low);
-    item.set_bytes(put.value.size());
+    describe(put.key, put.value.size(), *segment, item);
     item.set_crc32c(put.crc32c);
-    if (inline_value(i)) item.set_value(put.value.data(), put.value.size());
-    item.set_segment_index(segment.index);
-    item.set_segment_generation(segment.generation);
+    if (travels_inline(put.value.size())) item.set_value(put.value.data(), put.value.size());
     return true;
   }
 
   void answered(const Location& node, const std::vector<std::size_t>& part, const Result<std::string>& answer) {
-    Result<pb::PutReply> reply = answer.ok() ? parse<pb::PutReply>(*answer) : answer.status();
-    if (reply.ok() && static_cast<std::size_t>(reply->items_size()) != part.size()) {
-      reply = Status(Code::kInternal, "a node answered for another number of items");
-    }
+    const auto reply = parse_reply<pb::PutReply>(answer, part.size());
     for (std::size_t k = 0; k < part.size(); ++k) {
       Status status = reply.ok() ? from_wire(reply->items(static_cast<int>(k))) : reply.status();
       if (status.ok()) client_->locator->cache().add(items_[part[k]].key, node);
