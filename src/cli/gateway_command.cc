@@ -35,7 +35,9 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
 void announce_with_workers(ServiceProcess& process, const serve::GatewayService& service, Deadline latest) {
   const Instant now = process.loop().clock().now();
   if (service.ready() || now >= latest) {
-    process.announce_ready(service.endpoint(), fmt::format("http://{}/metrics", service.endpoint()));
+    process.announce_ready({.endpoint = service.endpoint(),
+                            .metrics = fmt::format("http://{}/metrics", service.endpoint()),
+                            .model = service.model()});
   } else {
     process.loop().post_at(now + kLookEvery,
                            [&process, &service, latest] { announce_with_workers(process, service, latest); });

@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "cli/transfer_metrics.h"
-#include "cli/up/cluster_file.h"
 #include "transfer/fd.h"
 
 namespace mooncake::cli {
@@ -98,9 +97,9 @@ void ServiceProcess::answer_admin(net::HttpExchange& exchange) {
   }
 }
 
-void ServiceProcess::announce_ready(const std::string& endpoint, const std::string& metrics_url) {
+void ServiceProcess::announce_ready(ReadyLine line) {
   if (ready_.exchange(true)) return;
-  ReadyLine line{.endpoint = endpoint.empty() ? transfer_->name() : endpoint, .metrics = metrics_url};
+  if (line.endpoint.empty()) line.endpoint = transfer_->name();
   if (line.metrics.empty() && admin_) line.metrics = fmt::format("http://{}/metrics", admin_->endpoint());
   log_info("ready at {}, metrics at {}", line.endpoint, line.metrics);
   write_line(ready_fd_, ready_line(line));

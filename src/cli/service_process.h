@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/command.h"
+#include "cli/up/cluster_file.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
 #include "transfer/transfer_engine.h"
@@ -41,9 +42,9 @@ class ServiceProcess {
   /// Answers /metrics, /livez and /readyz at the section's `metrics` address. @return why it cannot be bound.
   Status start_admin(const std::string& listen);
 
-  /// From now on /readyz says 200. Writes the ready line, the first time: `endpoint` is where users of the service
-  /// connect to; empty: the transfer engine's. `metrics_url` empty: the admin page's. Any thread.
-  void announce_ready(const std::string& endpoint = {}, const std::string& metrics_url = {});
+  /// From now on /readyz says 200. Writes the ready line, the first time. Its endpoint is where users of the service
+  /// connect to; empty: the transfer engine's. Empty metrics: the admin page. Any thread.
+  void announce_ready(ReadyLine line = {});
 
   /// Runs the loop until SIGINT or SIGTERM and the drain that follows; a second signal ends it at once.
   void run(Drain drain = {});

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/rng.h"
-#include "cli/cluster_url.h"
 #include "cli/tool_commands.h"
 #include "cli/up/supervisor.h"
 
@@ -39,14 +38,13 @@ Result<UpConfig> up_config(const Invocation& invocation) {
 }
 
 /// Whoever starts a cluster by hand wants to know where it is and what to type next.
-void print_summary(const UpConfig& up, const RunDir& dir, const std::string& url, Nanos took) {
+void print_summary(const UpConfig& up, const RunDir& dir, const std::string& url, const std::string& model,
+                   Nanos took) {
   fmt::print("Mooncake is up after {:.1f} s: {} prefill, {} decode, {} node{}, engine {}\n", to_ms(took) / 1000,
              up.prefill, up.decode, up.nodes, up.nodes == 1 ? "" : "s", up.engine);
   fmt::print("  API    {}/v1\n", url);
-  if (const auto model = served_model(url); model.ok()) {
-    fmt::print("  try    curl {}/v1/chat/completions -d '{{\"model\": \"{}\", ", url, *model);
-    fmt::print("\"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n");
-  }
+  fmt::print("  try    curl {}/v1/chat/completions -d '{{\"model\": \"{}\", ", url, model);
+  fmt::print("\"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n");
   fmt::print("  or     mooncake chat --url {}\n", url);
   fmt::print("  logs   {}/logs\n", dir.path());
   fmt::print("  end    Ctrl-C\n");
@@ -66,7 +64,9 @@ int run_up(const Invocation& invocation) {
   const Instant started = clock.now();
   Supervisor supervisor(
       *up, invocation.program, *dir, std::max(1u, std::thread::hardware_concurrency()),
-      [&](const std::string& url) { print_summary(*up, *dir, url, clock.now() - started); },
+      [&](const std::string& url, const std::string& model) {
+        print_summary(*up, *dir, url, model, clock.now() - started);
+      },
       [](const std::string& line) { fmt::print(stderr, "mooncake: {}\n", line); });
   if (Status status = supervisor.run(); !status.ok()) return fail(status);
   return kExitOk;

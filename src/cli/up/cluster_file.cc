@@ -50,7 +50,7 @@ Result<std::string> read_cluster_url(const std::string& cluster_file) {
 }
 
 std::string ready_line(const ReadyLine& ready) {
-  return dump({{"endpoint", ready.endpoint}, {"metrics", ready.metrics}});
+  return dump({{"endpoint", ready.endpoint}, {"metrics", ready.metrics}, {"model", ready.model}});
 }
 
 std::string ready_error_line(std::string_view message) { return dump({{"error", message}}); }
@@ -61,7 +61,9 @@ Result<ReadyLine> parse_ready_line(std::string_view line) {
     if (std::string error = text_or_empty(json, "error"); !error.empty()) {
       return Status(Code::kUnavailable, std::move(error));
     }
-    ReadyLine ready{.endpoint = text_or_empty(json, "endpoint"), .metrics = text_or_empty(json, "metrics")};
+    ReadyLine ready{.endpoint = text_or_empty(json, "endpoint"),
+                    .metrics = text_or_empty(json, "metrics"),
+                    .model = text_or_empty(json, "model")};
     if (!ready.endpoint.empty()) return ready;
   }
   return Status(Code::kCorrupt, fmt::format("not a line that says ready: {:.200}", line));

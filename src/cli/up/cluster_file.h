@@ -26,11 +26,12 @@ Result<std::string> read_cluster_url(const std::string& cluster_file);
 
 /// What a process says on its ready descriptor, once.
 struct ReadyLine {
-  std::string endpoint;
-  std::string metrics;
+  std::string endpoint{};
+  std::string metrics{};
+  std::string model{};  ///< of the gateway: the id that requests name; of the others: empty
 };
 
-/// {"endpoint", "metrics"} and a line feed.
+/// {"endpoint", "metrics", "model"} and a line feed.
 std::string ready_line(const ReadyLine& ready);
 /// {"error": message} and a line feed: the process cannot start, and why.
 std::string ready_error_line(std::string_view message);

@@ -116,7 +116,10 @@ void Supervisor::on_ready_line(Process& process, const std::string& line) {
   process.ready_by = Instant::max();
   log_info("{} is ready at {}", process.plan.name, process.endpoint);
   if (ending()) return;
-  if (is_gateway(process.plan)) url_ = "http://" + process.endpoint;
+  if (is_gateway(process.plan)) {
+    url_ = "http://" + process.endpoint;
+    model_ = process.ready->model;
+  }
   if (phase_ == Phase::kRunning) {
     notice_(fmt::format("{} is back (pid {})", process.plan.name, process.child->pid()));
     write_cluster_file();
@@ -125,7 +128,7 @@ void Supervisor::on_ready_line(Process& process, const std::string& line) {
   } else if (all_ready()) {
     phase_ = Phase::kRunning;
     write_cluster_file();
-    ready_(url_);
+    ready_(url_, model_);
   }
 }
 

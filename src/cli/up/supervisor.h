@@ -34,8 +34,9 @@ inline constexpr Seconds kOthersEndWait{4};
 
 class Supervisor {
  public:
-  /// Told once, when every process is ready for the first time.
-  using ReadyHandler = std::function<void(const std::string& url)>;
+  /// Told once, when every process is ready for the first time; `model` is the id that requests name. Runs inside the
+  /// one poll loop: it must not wait for anybody.
+  using ReadyHandler = std::function<void(const std::string& url, const std::string& model)>;
   /// Told of deaths and restarts, one line each.
   using NoticeHandler = std::function<void(const std::string& line)>;
 
@@ -93,6 +94,7 @@ class Supervisor {
   Status outcome_;  ///< why the cluster could not be started
   std::vector<Process> processes_;
   std::string url_;
+  std::string model_;
   int signal_fd_ = -1;
   Instant end_by_ = Instant::max();  ///< ending: when to stop being patient
 };

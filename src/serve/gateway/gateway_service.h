@@ -68,6 +68,8 @@ class GatewayService {
 
   /// "127.0.0.1:8080", with the real port. Any thread.
   [[nodiscard]] virtual const std::string& endpoint() const = 0;
+  /// The id of the model, by which requests name it. Any thread.
+  [[nodiscard]] virtual const std::string& model() const = 0;
   /// True while at least one prefill and one decode instance are up. Any thread.
   [[nodiscard]] virtual bool ready() const = 0;
   /// Stops accepting connections; open requests go on. Any thread.

@@ -212,6 +212,7 @@ TEST_F(GatewayServiceTest, IsReadyOnceAPrefillAndADecodeWorkerAreUp) {
   add_workers(1, 1);
   EXPECT_EQ(get("/readyz").status, 200u);
   EXPECT_EQ(json::parse(get("/v1/models").body)["data"][0]["id"], "simulated");
+  EXPECT_EQ(gateway_->service->model(), "simulated") << "what `mooncake up` tells people is what requests name";
   EXPECT_EQ(get("/v1/models/simulated").status, 200u);
   EXPECT_EQ(get("/v1/models/other").status, 404u);
 }
