@@ -23,7 +23,8 @@ std::string encode(SessionId session, const std::deque<NodeChange>& queue, std::
 
 }  // namespace
 
-Publisher::Publisher(transfer::TransferEngine& engine, Hooks hooks) : engine_(engine), hooks_(std::move(hooks)) {}
+Publisher::Publisher(transfer::TransferEngine& engine, Hooks hooks, std::size_t backlog_max)
+    : engine_(engine), hooks_(std::move(hooks)), backlog_max_(backlog_max) {}
 
 void Publisher::begin(const MasterLink::Session& session, NodeChanges report) {
   end();

@@ -25,6 +25,11 @@ namespace mooncake::store {
 /// Changes in one message: 21 bytes each, a third of a message.
 inline constexpr std::size_t kChangesPerMessageMax = 16'384;
 
+/// Changes that the master has not heard of, from which on a node takes no new objects: 64 messages, about 50 MB of
+/// memory. A master that answers at all clears a message in milliseconds; one that does not ends the session in
+/// seconds.
+inline constexpr std::size_t kPublishBacklogMax = 64 * kChangesPerMessageMax;
+
 class Publisher : public std::enable_shared_from_this<Publisher> {
  public:
   struct Hooks {
@@ -35,7 +40,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   };
   using Waiter = absl::AnyInvocable<void(Status)>;
 
-  Publisher(transfer::TransferEngine& engine, Hooks hooks);
+  Publisher(transfer::TransferEngine& engine, Hooks hooks, std::size_t backlog_max = kPublishBacklogMax);
 
   /// A session has begun; `report` is everything that the node holds.
   void begin(const MasterLink::Session& session, NodeChanges report);
@@ -43,6 +48,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   void end();
   [[nodiscard]] bool in_session() const { return in_session_; }
 
+  /// True when the backlog is at its limit: whoever adds objects pushes back. Removals, at most one an object, and the
+  /// report at the begin of a session are queued all the same: the master must hear of them.
+  [[nodiscard]] bool full() const { return queue_.size() >= backlog_max_; }
   void push(NodeChanges changes);
   /// Calls `waiter` when everything pushed before is accepted or refused, or with kUnavailable. At once if so already.
   void wait(Waiter waiter);
@@ -53,6 +61,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
 
   transfer::TransferEngine& engine_;
   Hooks hooks_;
+  const std::size_t backlog_max_;
   bool in_session_ = false;
   bool in_flight_ = false;
   std::uint64_t sessions_ = 0;  // so that answers of earlier sessions are known

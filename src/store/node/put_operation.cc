@@ -60,6 +60,9 @@ class PutOperation : public std::enable_shared_from_this<PutOperation> {
     if (node_->stopped || !node_->publisher->in_session()) {
       return finish(i, {Code::kUnavailable, "the node has no master to publish to"});
     }
+    if (node_->publisher->full()) {
+      return finish(i, {Code::kExhausted, "the master is behind with what this node has published"});
+    }
     if (queue_first && !node_->core.confirmed(key(i))) return wait_for_room(i);
     NodeChanges changes;
     const NodeCore::PutStart start = node_->core.begin_put(key(i), wire(i).bytes(), changes, items_[i].id);
