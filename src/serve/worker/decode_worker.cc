@@ -41,6 +41,7 @@ Result<ReserveCall> DecodeWorker::accept(std::string_view payload) const {
   if (requests_.size() >= context_.config.requests_max) {
     return Status(Code::kExhausted, fmt::format("{} requests are here already", requests_.size()));
   }
+  if (context_.runner.full()) return Status(Code::kExhausted, "the engine is behind with its work");
   if (const auto known = numbers_.find(call.id); known != numbers_.end()) {
     if (requests_.at(known->second).attempt >= call.attempt) {
       return Status(Code::kAlreadyExists, fmt::format("request {} is here already", call.id));

@@ -34,6 +34,11 @@ void EngineRunner::run(Work work, Done done) {
   wake_.notify_one();
 }
 
+bool EngineRunner::full() const {
+  MutexLock lock(mutex_);
+  return queue_.size() >= kEngineQueueMax;
+}
+
 void EngineRunner::stop() {
   std::deque<Item> forgotten;
   {

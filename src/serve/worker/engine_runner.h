@@ -28,6 +28,10 @@ struct EngineFacts {
   std::uint32_t chunk_tokens_max = 0;
 };
 
+/// Work waiting for the engine from which on no new request is taken. A worker's 1,024 requests, each with a piece that
+/// waits and one that frees what it held, fill half of it; beyond, requests come and go faster than the engine turns.
+inline constexpr std::size_t kEngineQueueMax = 4'096;
+
 class EngineRunner {
  public:
   using Make = std::function<Result<std::unique_ptr<engine::Engine>>()>;
@@ -41,6 +45,9 @@ class EngineRunner {
   /// stop().
   ~EngineRunner();
 
+  /// True from kEngineQueueMax waiting pieces of work on. Whoever takes requests pushes back then; run() still queues,
+  /// because the requests that are held need a few pieces each to end, and what they hold must be given back.
+  [[nodiscard]] bool full() const;
   /// Queues `work`. After stop() both are destroyed without running.
   void run(Work work, Done done);
   /// Makes the step that runs, or the next one, end early. The owner of work that is not to be interrupted repeats it.
@@ -63,7 +70,7 @@ class EngineRunner {
   Executor& loop_;
   EngineFacts facts_;
   std::unique_ptr<engine::Engine> engine_;  // made and destroyed on the thread; read elsewhere only in between
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar wake_;
   std::deque<Item> queue_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;

@@ -43,6 +43,29 @@ TEST(EngineRunner, WorkRunsInOrderOnOneThreadAndResultsComeBackToTheLoop) {
   EXPECT_NE(thread, std::this_thread::get_id());
 }
 
+TEST(EngineRunner, IsFullWhileTheEngineHasFallenBehind) {
+  const auto loop = net::EventLoop::create("test");
+  const auto runner = simulated(*loop);
+  loop->start();
+  std::promise<void> begun;
+  std::promise<void> go_on;
+  runner->run(
+      [&](engine::Engine&) {
+        begun.set_value();
+        go_on.get_future().wait();
+      },
+      [] {});
+  begun.get_future().wait();  // from here on work piles up
+  for (std::size_t i = 1; i < kEngineQueueMax; ++i) runner->run([](engine::Engine&) {}, [] {});
+  EXPECT_FALSE(runner->full());
+  std::promise<void> caught_up;
+  runner->run([](engine::Engine&) {}, [&] { caught_up.set_value(); });
+  EXPECT_TRUE(runner->full());
+  go_on.set_value();
+  caught_up.get_future().wait();
+  EXPECT_FALSE(runner->full());
+}
+
 TEST(EngineRunner, SaysWhyThereIsNoEngine) {
   const auto loop = net::EventLoop::create("test");
   const auto runner = EngineRunner::create(

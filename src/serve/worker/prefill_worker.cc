@@ -33,6 +33,7 @@ Result<PrefillCall> PrefillWorker::accept(std::string_view payload) const {
   if (jobs_.size() >= context_.config.requests_max) {
     return Status(Code::kExhausted, fmt::format("{} requests are here already", jobs_.size()));
   }
+  if (context_.runner.full()) return Status(Code::kExhausted, "the engine is behind with its work");
   if (call.expected_ms > 0 && queue_.contradicts(from_ms(call.expected_ms), predicted(call), context_.now())) {
     return Status(Code::kExhausted,
                   fmt::format("{:.0f} ms of work are outstanding, with this request {:.0f} were expected",
