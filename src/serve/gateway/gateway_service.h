@@ -4,11 +4,11 @@
 //
 //   POST /v1/chat/completions, /v1/completions   plain JSON or server-sent events
 //   GET  /v1/models, /v1/models/{id}
-//   POST /tokenize                               {"prompt" | "content": text} -> {"count", "tokens", "max_model_len"}
-//   GET  /health, /livez, /readyz, /metrics      readyz: 503 until a prefill and a decode instance are up
-//   GET  /mooncake/cluster                       {"model", "instances": [{"name", "role", "state", "endpoint", "node",
-//   ...}]} GET  /mooncake/decisions/{request id}        why the request went where it went: see
-//   serve/gateway/decision_log.h
+//   POST /tokenize                      {"prompt" | "content": text} -> {"count", "tokens", "max_model_len"}
+//   GET  /health, /livez, /metrics
+//   GET  /readyz                        503 until a prefill and a decode instance are up
+//   GET  /mooncake/cluster              {"model", "gateway", "instances": [{"name", "role", "state", ...}]}
+//   GET  /mooncake/decisions/{id}       why the request went where it went: gateway/decision_log.h
 //
 // Answers carry x-request-id, x-mooncake-prefill, x-mooncake-decode, x-mooncake-cached-tokens and
 // x-mooncake-ttft-ms-predicted. Loopback clients may steer with x-mooncake-place-prefill: NAME.
