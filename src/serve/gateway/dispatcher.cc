@@ -185,7 +185,6 @@ void Dispatcher::submit(const Request& request, std::uint32_t index) {
   }
   const openai::GenerateRequest& asked = request->prepared.request;
   std::string payload = encode_prefill({.id = choice.attempt_id,
-                                        .attempt = choice.generation.attempt(),
                                         .prompt = request->prepared.prompt,
                                         .emitted = choice.generation.emitted(),
                                         .answer = {.temperature = asked.temperature,

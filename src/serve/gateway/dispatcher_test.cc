@@ -159,7 +159,7 @@ TEST_F(DispatcherTest, ARequestGoesToTheWorkersAndItsAnswerComesBack) {
   EXPECT_EQ(sent.request.tokens_size(), 200);
   EXPECT_EQ(sent.request.gateway(), transfer_.name());
   EXPECT_EQ(sent.request.model(), model());
-  EXPECT_EQ(sent.request.attempt(), 1u);
+  EXPECT_EQ(sent.request.request_id(), "id-1.0.1");
   EXPECT_EQ(sent.request.deadline_ms(), 60'000);
   EXPECT_EQ(sent.request.expected_ms(), 0) << "without admission nothing is compared";
   EXPECT_GT(sent.request.predicted_ms(), 0);
@@ -215,7 +215,7 @@ TEST_F(DispatcherTest, ALostDecodeWorkerMovesTheStreamWithWhatTheClientHas) {
   Sent second = take_prefill();
   EXPECT_NE(second.request.decode(), first.request.decode());
   EXPECT_NE(second.request.request_id(), first.request.request_id());
-  EXPECT_EQ(second.request.attempt(), 2u);
+  EXPECT_EQ(second.request.request_id(), "id-1.0.2") << "no id is used twice";
   EXPECT_EQ(second.request.sampling().seed(), first.request.sampling().seed());
   ASSERT_EQ(second.request.emitted_size(), 2);
   EXPECT_EQ(second.request.emitted(1), static_cast<std::uint32_t>('b'));

@@ -37,7 +37,6 @@ TokenArrival arrival_of(const pb::TokenEvent& event) {
 std::string encode_prefill(const PrefillOrder& order) {
   pb::PrefillRequest request;
   request.set_request_id(std::string(order.id));
-  request.set_attempt(order.attempt);
   request.mutable_tokens()->Assign(order.prompt.begin(), order.prompt.end());
   request.mutable_emitted()->Assign(order.emitted.begin(), order.emitted.end());
   fill(order.answer, *request.mutable_sampling());

@@ -20,7 +20,6 @@ namespace mooncake::serve {
 /// One attempt at one choice, as the prefill worker gets it. Spans are borrowed for the call.
 struct PrefillOrder {
   std::string_view id{};  ///< of the attempt: no two attempts share one, so late messages cannot be mistaken
-  std::uint32_t attempt = 1;
   std::span<const engine::Token> prompt{};
   std::span<const engine::Token> emitted{};
   AnswerParams answer{};

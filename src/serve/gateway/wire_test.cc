@@ -13,7 +13,6 @@ TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
   pb::PrefillRequest wire;
   ASSERT_TRUE(wire.ParseFromString(encode_prefill(
       {.id = "a.0.2",
-       .attempt = 2,
        .prompt = prompt,
        .emitted = emitted,
        .answer = {.temperature = 0.5F, .top_p = 0.25F, .seed = ~0ull, .choice = 3, .tokens_max = 9, .ignore_end = true},
@@ -25,7 +24,6 @@ TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
        .expected_ms = 1.5,
        .predicted_ms = 0.5})));
   EXPECT_EQ(wire.request_id(), "a.0.2");
-  EXPECT_EQ(wire.attempt(), 2u);
   EXPECT_EQ(std::vector<engine::Token>(wire.tokens().begin(), wire.tokens().end()), prompt);
   EXPECT_EQ(wire.emitted(0), 4u);
   EXPECT_EQ(wire.sampling().seed(), ~0ull);

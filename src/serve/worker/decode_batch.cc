@@ -137,13 +137,8 @@ FinishReason DecodeBatch::emit(DecodeSequence& sequence, engine::Token token) {
   const std::uint32_t index = sequence.answer_index();
   const FinishReason finish = sequence.append(token, context_.runner.tokenizer().is_end(token));
   const JoinCall& call = sequence.call();
-  tokens_.push(call.gateway, {.id = call.id,
-                              .attempt = call.attempt,
-                              .index = index,
-                              .token = token,
-                              .finish = finish,
-                              .error = {},
-                              .cached_tokens = 0});
+  tokens_.push(call.gateway,
+               {.id = call.id, .index = index, .token = token, .finish = finish, .error = {}, .cached_tokens = 0});
   return finish;
 }
 
@@ -170,9 +165,8 @@ void DecodeBatch::fail(conductor::RequestNumber number, const Status& status) {
   const auto at = sequences_.find(number);
   if (at == sequences_.end()) return;
   const JoinCall& call = at->second.sequence.call();
-  log_warn("request {} attempt {} failed: {}", call.id, call.attempt, status.to_string());
+  log_warn("request {} failed: {}", call.id, status.to_string());
   tokens_.push(call.gateway, {.id = call.id,
-                              .attempt = call.attempt,
                               .index = at->second.sequence.answer_index(),
                               .token = 0,
                               .finish = FinishReason::kError,

@@ -42,10 +42,8 @@ Result<ReserveCall> DecodeWorker::accept(std::string_view payload) const {
     return Status(Code::kExhausted, fmt::format("{} requests are here already", requests_.size()));
   }
   if (context_.runner.full()) return Status(Code::kExhausted, "the engine is behind with its work");
-  if (const auto known = numbers_.find(call.id); known != numbers_.end()) {
-    if (requests_.at(known->second).attempt >= call.attempt) {
-      return Status(Code::kAlreadyExists, fmt::format("request {} is here already", call.id));
-    }
+  if (numbers_.contains(call.id)) {
+    return Status(Code::kAlreadyExists, fmt::format("request {} is here already", call.id));
   }
   return call;
 }
@@ -55,9 +53,6 @@ void DecodeWorker::reserve(transfer::PeerHandle from, std::string_view payload, 
   if (!call.ok()) {
     context_.metrics.refused.Increment();
     return responder.reply(call.status());
-  }
-  if (const auto known = numbers_.find(call->id); known != numbers_.end()) {
-    forget(known->second, {Code::kCancelled, "a later attempt of the request has come"});
   }
   const conductor::RequestNumber number{next_number_++};
   const auto landing = std::make_shared<Landing>(
@@ -73,9 +68,7 @@ void DecodeWorker::reserve(transfer::PeerHandle from, std::string_view payload, 
   if (call->emitted_tokens > 0) context_.metrics.recovered.Increment();
   landing->set_responder(std::move(responder));
   numbers_.emplace(call->id, number);
-  requests_.emplace(
-      number,
-      Request{.id = call->id, .attempt = call->attempt, .gateway = {}, .landing = landing, .waiting = std::nullopt});
+  requests_.emplace(number, Request{.id = call->id, .gateway = {}, .landing = landing, .waiting = std::nullopt});
   advance();
 }
 
@@ -177,7 +170,6 @@ void DecodeWorker::on_peer_lost(transfer::PeerHandle peer) {
 
 void DecodeWorker::push_error(const Request& request, std::uint32_t index, const Status& status) {
   tokens_->push(request.gateway, {.id = request.id,
-                                  .attempt = request.attempt,
                                   .index = index,
                                   .token = 0,
                                   .finish = FinishReason::kError,

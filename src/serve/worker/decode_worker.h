@@ -41,7 +41,6 @@ class DecodeWorker {
   /// A request is landing (then it may be waiting to join), or in the batch.
   struct Request {
     RequestId id;
-    std::uint32_t attempt = 0;
     transfer::PeerName gateway;            // known from the join on
     std::shared_ptr<Landing> landing;      // shared for its callbacks' weak references
     std::optional<LandedRequest> waiting;  // for room in the batch

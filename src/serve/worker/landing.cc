@@ -64,10 +64,6 @@ void Landing::on_memory(Result<Arena::LeasePointer> lease) {
 
 Status Landing::check_join(const JoinCall& call) const {
   if (over_ || join_ || !segment_) return {Code::kNotFound, "the request has no landing area here that could join"};
-  if (call.attempt != call_.attempt) {
-    return {Code::kStale,
-            fmt::format("attempt {} of the request holds the reservation, not {}", call_.attempt, call.attempt)};
-  }
   if (call.tokens.size() != call_.prompt_tokens || call.emitted.size() != call_.emitted_tokens ||
       call.answer.tokens_max > call_.tokens_max) {
     return {Code::kInvalidArgument, "prompt, answer so far or answer length differ from what was reserved"};

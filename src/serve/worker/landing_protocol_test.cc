@@ -48,10 +48,9 @@ class HandPrefill : public TestProcess {
 
 class LandingProtocol : public ::testing::Test {
  protected:
-  pb::ReserveRequest reservation(const std::string& id, std::uint32_t tokens, std::uint32_t attempt = 1) {
+  pb::ReserveRequest reservation(const std::string& id, std::uint32_t tokens) {
     pb::ReserveRequest request;
     request.set_request_id(id);
-    request.set_attempt(attempt);
     request.set_prompt_tokens(tokens);
     request.set_tokens_max(10);
     request.set_deadline_ms(60'000);
@@ -62,7 +61,6 @@ class LandingProtocol : public ::testing::Test {
                           const std::vector<std::uint32_t>& crcs) {
     pb::JoinRequest request;
     request.set_request_id(id);
-    request.set_attempt(1);
     for (const engine::Token token : prompt) request.add_tokens(static_cast<std::uint32_t>(token));
     request.mutable_sampling()->set_tokens_max(10);
     request.mutable_sampling()->set_top_p(1);
@@ -98,6 +96,13 @@ class LandingProtocol : public ::testing::Test {
   TestWorker decode_{{.role = WorkerRole::kDecode, .name = "decode-0", .arena_bytes = kArena}, store_};
   HandPrefill prefill_{"prefill-0"};
 };
+
+TEST_F(LandingProtocol, AReservationThatIsHereAlreadyIsRefusedAndTheFirstStands) {
+  ASSERT_TRUE(prefill_.reserve(decode_.endpoint(), reservation("r1", 64)).get().ok());
+  EXPECT_EQ(prefill_.reserve(decode_.endpoint(), reservation("r1", 64)).get().status().code(), Code::kAlreadyExists);
+  EXPECT_EQ(gateway_.stats(decode_.endpoint()).queued_requests(), 0u);
+  EXPECT_TRUE(prefill_.reserve(decode_.endpoint(), reservation("r2", 64)).get().ok());
+}
 
 TEST_F(LandingProtocol, ReservationsWaitForRoomInOrder) {
   const auto first = prefill_.reserve(decode_.endpoint(), reservation("r1", kArenaTokens - 64)).get();

@@ -97,7 +97,6 @@ void PrefillJob::reserve() {
                                 if (const auto self = weak.lock()) self->end(status);
                               }});
   handoff_->reserve({.id = call_.id,
-                     .attempt = call_.attempt,
                      .prompt_tokens = prompt_tokens_,
                      .tokens_max = call_.answer.tokens_max,
                      .deadline_ms = remaining_ms(deadline_, context_.now()),
@@ -175,15 +174,13 @@ void PrefillJob::on_first_token(engine::Token token) {
   if (!call_.emitted.empty()) {
     // The client has the first token already; what comes now must agree with it.
     if (token != call_.emitted.front()) {
-      log_warn("request {}: attempt {} begins with token {}, the client has {}", call_.id, call_.attempt, token,
-               call_.emitted.front());
+      log_warn("request {} begins with token {}, the client has {}", call_.id, token, call_.emitted.front());
     }
     token = call_.emitted.front();
   }
   const bool ends = call_.emitted.empty() && !call_.answer.ignore_end && context_.runner.tokenizer().is_end(token);
   const FinishReason finish = ends ? FinishReason::kStop : needs_decode_ ? FinishReason::kNone : FinishReason::kLength;
   tokens_.push(call_.gateway, {.id = call_.id,
-                               .attempt = call_.attempt,
                                .index = 0,
                                .token = token,
                                .finish = finish,
@@ -201,7 +198,6 @@ void PrefillJob::on_first_token(engine::Token token) {
 
 void PrefillJob::hand_over(engine::Token first_token) {
   handoff_->join({.id = call_.id,
-                  .attempt = call_.attempt,
                   .tokens = call_.tokens,
                   .answer = call_.answer,
                   .gateway = call_.gateway,

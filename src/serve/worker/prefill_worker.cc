@@ -33,6 +33,9 @@ Result<PrefillCall> PrefillWorker::accept(std::string_view payload) const {
   if (jobs_.size() >= context_.config.requests_max) {
     return Status(Code::kExhausted, fmt::format("{} requests are here already", jobs_.size()));
   }
+  if (numbers_.contains(call.id)) {
+    return Status(Code::kAlreadyExists, fmt::format("request {} is here already", call.id));
+  }
   if (context_.runner.full()) return Status(Code::kExhausted, "the engine is behind with its work");
   if (call.expected_ms > 0 && queue_.contradicts(from_ms(call.expected_ms), predicted(call), context_.now())) {
     return Status(Code::kExhausted,
@@ -47,13 +50,6 @@ void PrefillWorker::prefill(transfer::PeerHandle from, std::string_view payload,
   if (!call.ok()) {
     context_.metrics.refused.Increment();
     return responder.reply(call.status());
-  }
-  if (const auto known = numbers_.find(call->id); known != numbers_.end()) {
-    if (jobs_.at(known->second)->call().attempt >= call->attempt) {
-      context_.metrics.refused.Increment();
-      return responder.reply(Status(Code::kAlreadyExists, fmt::format("request {} is here already", call->id)));
-    }
-    jobs_.at(known->second)->end({Code::kCancelled, "a later attempt of the request has come"});
   }
   const conductor::RequestNumber number{next_number_++};
   if (const Status queued = queue_.push(number, predicted(*call)); !queued.ok()) {
@@ -119,7 +115,7 @@ void PrefillWorker::on_ended(conductor::RequestNumber number, const Status& stat
     context_.metrics.cancelled.Increment();
   } else {
     context_.metrics.failed.Increment();
-    log_warn("request {} attempt {} failed: {}", at->second->call().id, at->second->call().attempt, status.to_string());
+    log_warn("request {} failed: {}", at->second->call().id, status.to_string());
   }
   numbers_.erase(at->second->call().id);
   jobs_.erase(at);

@@ -118,7 +118,6 @@ Result<PrefillCall> parse_prefill(std::string_view payload, const ProtocolLimits
     return bad("expected_ms and predicted_ms are finite and not negative");
   }
   call.id = wire.request_id();
-  call.attempt = wire.attempt();
   call.gateway = wire.gateway();
   call.decode = wire.decode();
   if (wire.has_reuse_blocks_max()) call.reuse_blocks_max = wire.reuse_blocks_max();
@@ -138,7 +137,6 @@ Result<ReserveCall> parse_reserve(std::string_view payload, const ProtocolLimits
   const std::uint32_t tokens_max = answer_tokens_max(limits, wire.prompt_tokens(), wire.tokens_max());
   MC_RETURN_IF_ERROR(check_emitted(wire.emitted_tokens(), tokens_max));
   return ReserveCall{.id = wire.request_id(),
-                     .attempt = wire.attempt(),
                      .prompt_tokens = wire.prompt_tokens(),
                      .tokens_max = tokens_max,
                      .deadline_ms = std::min(wire.deadline_ms(), kWireTimeMsMax),
@@ -163,7 +161,6 @@ Result<JoinCall> parse_join(std::string_view payload, const ProtocolLimits& limi
     return bad(fmt::format("{} block checksums for {} blocks", wire.block_crc32c_size(), blocks));
   }
   call.id = wire.request_id();
-  call.attempt = wire.attempt();
   call.gateway = wire.gateway();
   call.first_token = static_cast<engine::Token>(wire.first_token());
   call.block_crc32c.assign(wire.block_crc32c().begin(), wire.block_crc32c().end());
@@ -205,7 +202,6 @@ std::string printable(std::string_view text) {
 std::string encode(const ReserveCall& call) {
   pb::ReserveRequest wire;
   wire.set_request_id(call.id);
-  wire.set_attempt(call.attempt);
   wire.set_prompt_tokens(call.prompt_tokens);
   wire.set_tokens_max(call.tokens_max);
   wire.set_deadline_ms(call.deadline_ms);
@@ -225,7 +221,6 @@ std::string encode(const ReserveAnswer& answer) {
 std::string encode(const JoinCall& call) {
   pb::JoinRequest wire;
   wire.set_request_id(call.id);
-  wire.set_attempt(call.attempt);
   append_tokens(call.tokens, wire.mutable_tokens());
   fill(call.answer, *wire.mutable_sampling());
   wire.set_gateway(call.gateway);
@@ -242,7 +237,6 @@ std::string encode(const std::vector<TokenEvent>& events) {
   for (const TokenEvent& event : events) {
     pb::TokenEvent* one = wire.add_events();
     one->set_request_id(event.id);
-    one->set_attempt(event.attempt);
     one->set_index(event.index);
     one->set_token(static_cast<std::uint32_t>(event.token));
     one->set_finish(static_cast<pb::Finish>(event.finish));

@@ -20,6 +20,7 @@
 
 namespace mooncake::serve {
 
+/// Of one attempt at a request; a gateway uses none twice.
 using RequestId = std::string;
 
 /// A UUID has 36 characters; ids go into every token event, so they stay short.
@@ -31,7 +32,6 @@ inline constexpr std::size_t kEventMessageBytesMax = 512;
 
 struct PrefillCall {
   RequestId id;
-  std::uint32_t attempt = 0;
   std::vector<engine::Token> tokens;
   AnswerParams answer;
   transfer::PeerName gateway;
@@ -45,7 +45,6 @@ struct PrefillCall {
 
 struct ReserveCall {
   RequestId id;
-  std::uint32_t attempt = 0;
   std::uint32_t prompt_tokens = 0;
   std::uint32_t tokens_max = 0;
   std::int64_t deadline_ms = 0;
@@ -60,7 +59,6 @@ struct ReserveAnswer {
 
 struct JoinCall {
   RequestId id;
-  std::uint32_t attempt = 0;
   std::vector<engine::Token> tokens;
   AnswerParams answer;
   transfer::PeerName gateway;
@@ -75,7 +73,6 @@ enum class FinishReason : std::uint8_t { kNone = 0, kStop = 1, kLength = 2, kErr
 
 struct TokenEvent {
   RequestId id;
-  std::uint32_t attempt = 0;
   std::uint32_t index = 0;
   engine::Token token = 0;
   FinishReason finish = FinishReason::kNone;

@@ -95,7 +95,6 @@ TEST(Protocol, TimesWithoutEndAreCut) {
 TEST(Protocol, AJoinSurvivesTheWireAndNamesEveryBlock) {
   JoinCall call;
   call.id = "r1";
-  call.attempt = 2;
   call.tokens.assign(100, 65);
   call.answer = {.temperature = 0.5, .top_p = 0.9F, .seed = 7, .choice = 1, .tokens_max = 10, .ignore_end = true};
   call.gateway = "127.0.0.1:1";
@@ -117,7 +116,6 @@ TEST(Protocol, AJoinSurvivesTheWireAndNamesEveryBlock) {
 
 TEST(Protocol, AnErrorTextCannotSpoilABatch) {
   const std::vector<TokenEvent> events{{.id = "r1",
-                                        .attempt = 1,
                                         .index = 3,
                                         .token = 0,
                                         .finish = FinishReason::kError,

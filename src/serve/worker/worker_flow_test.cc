@@ -262,24 +262,23 @@ TEST_P(WorkerRecovery, GoesOnWithTheTokensOfAnUndisturbedRun) {
     SCOPED_TRACE(emitted);
     const auto lost = worker(WorkerRole::kDecode, "decode-lost", {Nanos{0}, Micros(100)});
     const std::string id = "r" + std::to_string(emitted);
-    auto attempt = request(id, prompt, 200, *lost);
-    attempt.set_attempt(1);
+    auto attempt = request(id + ".1", prompt, 200, *lost);
     attempt.mutable_sampling()->set_temperature(1);
     attempt.mutable_sampling()->set_seed(emitted);
     const auto expected = reference_answer(prompt, attempt.sampling());
     reply_of(gateway_.prefill(prefill->endpoint(), attempt));
-    gateway_.await(id, emitted);
+    gateway_.await(id + ".1", emitted);
     lost->kill();
     if (!store_survives) store_.clear();
 
     const auto decode = worker(WorkerRole::kDecode, "decode-1");
     TestGateway recovering("recovering");  // sees only what the second attempt sends
-    attempt.set_attempt(2);
+    attempt.set_request_id(id + ".2");
     attempt.set_decode(decode->endpoint());
     attempt.set_gateway(recovering.endpoint());
     for (std::size_t i = 0; i < emitted; ++i) attempt.add_emitted(static_cast<std::uint32_t>(expected[i]));
     reply_of(recovering.prefill(prefill->endpoint(), attempt));
-    const TestAnswer rest = recovering.await(id);
+    const TestAnswer rest = recovering.await(id + ".2");
     ASSERT_EQ(rest.tokens.size(), 1 + expected.size() - emitted) << "the first token, and what was missing";
     EXPECT_EQ(rest.tokens.front(), expected.front());
     EXPECT_TRUE(std::equal(rest.tokens.begin() + 1, rest.tokens.end(),
@@ -319,18 +318,14 @@ TEST_F(WorkerFlow, AWorkerWithMoreWorkThanExpectedRefuses) {
   EXPECT_EQ(busy_reply.get().status().code(), Code::kCancelled);
 }
 
-TEST_F(WorkerFlow, AnEarlierAttemptGivesWayToALaterOneAndNeverTheOtherWay) {
-  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0", {Millis(20), Nanos{0}});
+TEST_F(WorkerFlow, ARequestThatIsHereAlreadyIsRefusedAndTheFirstGoesOn) {
+  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0", {Millis(2), Nanos{0}});
   const auto decode = worker(WorkerRole::kDecode, "decode-0");
-  auto first = request("r", test_prompt(1000, 1), 10, *decode);
-  first.set_attempt(1);
-  auto first_reply = gateway_.prefill(prefill->endpoint(), first);
-  EXPECT_EQ(gateway_.prefill(prefill->endpoint(), first).get().status().code(), Code::kAlreadyExists);
-  auto second = request("r", test_prompt(3, 1), 10, *decode);
-  second.set_attempt(2);
-  reply_of(gateway_.prefill(prefill->endpoint(), second));
-  EXPECT_EQ(first_reply.get().status().code(), Code::kCancelled);
-  EXPECT_EQ(gateway_.await("r").tokens, reference_answer(test_prompt(3, 1), second.sampling()));
+  const auto once = request("r", test_prompt(100, 1), 10, *decode);
+  auto first_reply = gateway_.prefill(prefill->endpoint(), once);
+  EXPECT_EQ(gateway_.prefill(prefill->endpoint(), once).get().status().code(), Code::kAlreadyExists);
+  reply_of(std::move(first_reply));
+  EXPECT_EQ(gateway_.await("r").tokens, reference_answer(test_prompt(100, 1), once.sampling()));
 }
 
 TEST_F(WorkerFlow, ADrainingWorkerFinishesWhatItHasAndRefusesTheRest) {
