@@ -80,7 +80,7 @@ Result<GenerateRequest> single_request(const Engine& engine, const GenerateOptio
 }
 
 /// Answers one request and prints the answer: as it comes, or as one line of JSON.
-Status answer(Engine& engine, const GenerateRequest& request, bool as_json, std::ofstream* dump) {
+Status answer(Engine& engine, const GenerateRequest& request, bool as_json) {
   Utf8Joiner joiner;
   std::string text;
   std::vector<std::uint32_t> checksums;
@@ -89,17 +89,13 @@ Status answer(Engine& engine, const GenerateRequest& request, bool as_json, std:
     if (!as_json) fmt::print("{}", piece);
     if (!as_json) std::fflush(stdout);
   };
-  const auto keep = [&](std::uint32_t, ConstByteSpan block) {
-    checksums.push_back(crc32c(block));
-    if (dump) dump->write(reinterpret_cast<const char*>(block.data()), static_cast<std::streamsize>(block.size()));
-  };
+  const auto keep = [&](std::uint32_t, ConstByteSpan block) { checksums.push_back(crc32c(block)); };
   MC_ASSIGN_OR_RETURN(
       const Generated generated,
       engine::generate(
           engine, request,
           {.token = [&](Token token) { show(joiner.push(engine.tokenizer().piece(token))); }, .block = keep}));
   show(joiner.finish());
-  if (dump && !dump->flush()) return Status(Code::kUnavailable, "the KVCache dump cannot be written");
   if (!as_json) {
     fmt::print("\n");
     fmt::print(stderr, "[{} prompt tokens in {:.0f} ms; {} tokens in {:.0f} ms]\n", request.prompt.size(),
@@ -119,7 +115,7 @@ Status answer(Engine& engine, const GenerateRequest& request, bool as_json, std:
   return {};
 }
 
-Status answer_file(Engine& engine, const GenerateOptions& options, std::ofstream* dump) {
+Status answer_file(Engine& engine, const GenerateOptions& options) {
   std::ifstream input(options.input);
   if (!input) return Status(Code::kNotFound, fmt::format("{} cannot be read", options.input));
   std::string line;
@@ -128,22 +124,16 @@ Status answer_file(Engine& engine, const GenerateOptions& options, std::ofstream
     const std::string where = fmt::format("{}:{}", options.input, number);
     const auto request = parse_line(engine, line, defaults_of(options));
     if (!request.ok()) return request.status().annotate(where);
-    if (Status status = answer(engine, *request, true, dump); !status.ok()) return status.annotate(where);
+    if (Status status = answer(engine, *request, true); !status.ok()) return status.annotate(where);
   }
   return {};
 }
 
 Status generate_all(const GenerateOptions& options) {
   MC_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine::make_engine(options.engine));
-  std::ofstream dump;
-  if (!options.kv_dump.empty()) {
-    dump.open(options.kv_dump, std::ios::binary | std::ios::trunc);
-    if (!dump) return Status(Code::kUnavailable, fmt::format("{} cannot be written", options.kv_dump));
-  }
-  std::ofstream* const target = dump.is_open() ? &dump : nullptr;
-  if (!options.input.empty()) return answer_file(*engine, options, target);
+  if (!options.input.empty()) return answer_file(*engine, options);
   MC_ASSIGN_OR_RETURN(const GenerateRequest request, single_request(*engine, options));
-  return answer(*engine, request, options.json, target);
+  return answer(*engine, request, options.json);
 }
 
 }  // namespace

@@ -24,7 +24,6 @@ struct GenerateOptions {
   /// Print {"text", "tokens", "finish_reason", "prompt_tokens", "prefill_ms", "decode_ms", "kv_crc32c"} instead of
   /// text.
   bool json = false;
-  std::string kv_dump;  ///< file that gets the prompt's KVCache blocks, one after the other; empty: none
 };
 
 /// Answers, and prints to standard output; figures and errors go to standard error. @return the exit status.

@@ -24,7 +24,6 @@ int run_generate_command(const Invocation& invocation) {
   options.top_p = static_cast<float>(config.number("generate.top_p"));
   options.seed = static_cast<std::uint64_t>(config.integer("generate.seed"));
   options.json = config.boolean("generate.json");
-  options.kv_dump = config.text("generate.kv_dump");
   return run_generate(options);
 }
 

@@ -185,9 +185,7 @@ void add_tools(Table& table) {
                "Only the likeliest tokens that together have this probability are drawn from.");
   table.integer("seed", "0", 0, 9.0e18, "Of the draws.");
   table.boolean("json", "false", "Print text, tokens, times and the blocks' checksums as JSON.");
-  table.text("kv_dump", "", "File that gets the prompt's KVCache blocks; empty: none.");
-  table.integer("threads", "1", 1, 1024,
-                "Threads of the engine; as many as the workers have, if answers are compared.");
+  table.integer("threads", "1", 1, 1024, "Threads of the engine; any number gives the same answer.");
   table.integer("context_tokens", "0", 0, 1 << 24, "Longest prompt plus answer; 0: the model's own.");
   table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
 

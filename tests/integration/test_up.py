@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -90,6 +91,17 @@ def test_run_dir_that_cannot_be_used_is_named(tmp_path):
     blocked.write_text("not a directory")
     failed = run("up", "--engine", "simulated", "--run-dir", str(blocked / "run"), "--http", "127.0.0.1:0")
     assert failed.returncode == 1 and str(blocked) in failed.stderr, failed.stderr
+
+
+def test_run_dir_that_cannot_be_read_is_named():
+    """For root every directory is readable, so it is nobody who tries; in a place that nobody may enter."""
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as parent:
+        os.chmod(parent, 0o755)
+        closed = os.path.join(parent, "run")
+        os.mkdir(closed, 0)
+        failed = run("up", "--engine", "simulated", "--run-dir", closed, "--http", "127.0.0.1:0", **nobody)
+    assert failed.returncode == 1 and closed in failed.stderr and "denied" in failed.stderr, failed.stderr
 
 
 def test_only_loopback_addresses_are_bound(tmp_path):
