@@ -23,7 +23,7 @@ namespace {
 /// {"time":"2025-01-31T12:00:00.123Z","level":"info","process":"prefill-0","message":"..."}, one object a line.
 class JsonFormatter final : public spdlog::formatter {
  public:
-  explicit JsonFormatter(std::string process) : process_(quote(process)) {}
+  explicit JsonFormatter(std::string_view process) : process_(quote(process)) {}
 
   void format(const spdlog::details::log_msg& line, spdlog::memory_buf_t& out) override {
     const auto since_epoch = line.time.time_since_epoch();

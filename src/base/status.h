@@ -109,10 +109,12 @@ class [[nodiscard]] Result {
 
 #define MC_CONCAT_INNER(a, b) a##b
 #define MC_CONCAT(a, b) MC_CONCAT_INNER(a, b)
+// NOLINTBEGIN(bugprone-macro-parentheses): `result` is a name, and `target` may be a declaration.
 #define MC_ASSIGN_OR_RETURN_INNER(result, target, expression) \
   auto result = (expression);                                 \
   if (!result.ok()) return result.status();                   \
   target = std::move(result).value()
+// NOLINTEND(bugprone-macro-parentheses)
 
 /// `MC_ASSIGN_OR_RETURN(auto x, f());` assigns the value of a Result, or returns its Status from the calling function.
 #define MC_ASSIGN_OR_RETURN(target, expression) \

@@ -128,6 +128,7 @@ std::string report_table(const BenchReport& report) {
       fmt::format("{} at {} on {} ({} cores, {:.1f} GiB, {})\n", report.benchmark, report.commit, report.machine.cpu,
                   report.machine.cores, static_cast<double>(report.machine.memory) / (1 << 30), report.machine.kernel);
   std::vector<Line> lines;
+  lines.reserve(report.rows.size());
   for (const BenchRow& row : report.rows) lines.push_back({row.name, display(row.value), row.unit, remark(row)});
   return text + columns(lines);
 }

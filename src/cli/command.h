@@ -26,12 +26,12 @@ struct Invocation {
 };
 
 struct Command {
-  std::string_view name;                   ///< "up"; "kv why" is `why` under `kv`
-  std::string_view summary;                ///< one line
-  std::string_view examples;               ///< a command a line
-  std::string_view section;                ///< of the options that are its flags; empty: none
-  std::string_view argument;               ///< name of its one positional argument, required; empty: none
-  std::vector<std::string_view> switches;  ///< flags that are no options: "--origin"
+  std::string_view name;                        ///< "up"; "kv why" is `why` under `kv`
+  std::string_view summary;                     ///< one line
+  std::string_view examples;                    ///< a command a line
+  std::string_view section;                     ///< of the options that are its flags; empty: none
+  std::string_view argument = {};               ///< name of its one positional argument, required; empty: none
+  std::vector<std::string_view> switches = {};  ///< flags that are no options: "--origin"
   /// Does it. @return the exit status. Errors are printed, to standard error.
   int (*run)(const Invocation& invocation);
 };

@@ -61,31 +61,26 @@ std::uint32_t http_status(Code code) {
     case Code::kOk:
       return 200;
     case Code::kInvalidArgument:
+    case Code::kOutOfRange:
+    case Code::kUnsupported:
       return 400;
+    case Code::kPermissionDenied:
+      return 403;
     case Code::kNotFound:
       return 404;
     case Code::kAlreadyExists:
       return 409;
+    case Code::kCancelled:
+      return 499;  // the client closed the request; nobody reads it
+    case Code::kPeerLost:
+    case Code::kStale:
+    case Code::kCorrupt:
+      return 502;
     case Code::kExhausted:
-      return 503;
     case Code::kUnavailable:
       return 503;
     case Code::kDeadlineExceeded:
       return 504;
-    case Code::kCancelled:
-      return 499;  // the client closed the request; nobody reads it
-    case Code::kPeerLost:
-      return 502;
-    case Code::kStale:
-      return 502;
-    case Code::kPermissionDenied:
-      return 403;
-    case Code::kOutOfRange:
-      return 400;
-    case Code::kCorrupt:
-      return 502;
-    case Code::kUnsupported:
-      return 400;
     case Code::kInternal:
       return 500;
   }

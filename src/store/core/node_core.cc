@@ -5,11 +5,17 @@
 #include "base/check.h"
 
 namespace mooncake::store {
+namespace {
+
+std::uint32_t watermark_pages(const NodeCoreConfig& config) {
+  const std::uint64_t pages = config.pool_bytes / config.page_bytes;
+  return static_cast<std::uint32_t>(config.high_watermark * static_cast<double>(pages));
+}
+
+}  // namespace
 
 NodeCore::NodeCore(const NodeCoreConfig& config)
-    : watermark_pages_(static_cast<std::uint32_t>(config.high_watermark *
-                                                  static_cast<double>(config.pool_bytes / config.page_bytes))),
-      slabs_(config.pool_bytes, config.page_bytes) {}
+    : watermark_pages_(watermark_pages(config)), slabs_(config.pool_bytes, config.page_bytes) {}
 
 NodeCore::PutStart NodeCore::begin_put(const Key128& key, std::uint64_t bytes, NodeChanges& changes, ObjectId& id) {
   CHECK(bytes > 0);
