@@ -7,6 +7,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <memory>
 #include <string_view>
 
 namespace mooncake::engine::llama {
@@ -64,11 +65,12 @@ void KvTensors::copy(const Rows& rows, std::uint32_t stream, std::uint32_t posit
 void KvTensors::release_pages() const {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   const auto release = [page](const Rows& rows) {
-    const auto begin = (reinterpret_cast<std::uintptr_t>(rows.data) + page - 1) / page * page;
-    const auto end = (reinterpret_cast<std::uintptr_t>(rows.data) + rows.bytes) / page * page;
+    void* begin = rows.data;
+    std::size_t bytes = rows.bytes;
+    if (std::align(page, page, begin, bytes) == nullptr) return;  // no whole page
     // Private anonymous memory reads as zero afterwards, which is what llama.cpp had written. Failure costs memory
     // only.
-    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    madvise(begin, bytes / page * page, MADV_DONTNEED);
   };
   for (const Rows& rows : keys_) release(rows);
   for (const Rows& rows : values_) release(rows);

@@ -279,7 +279,7 @@ void LlamaEngine::fill_batch(std::span<const WorkItem> items, std::span<const st
       batch_->pos[row] = static_cast<llama_pos>(item.position + k);
       batch_->n_seq_id[row] = 1;
       batch_->seq_id[row][0] = static_cast<llama_seq_id>(item.sequence.index);
-      batch_->logits[row] = item.want_logits && k + 1 == item.tokens.size();
+      batch_->logits[row] = item.want_logits && k + 1 == item.tokens.size() ? 1 : 0;
     }
   }
 }
