@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "base/mutex.h"
 #include "net/http_server.h"
 
 namespace mooncake::cli {
@@ -70,11 +70,11 @@ class FakeGateway {
   }
   std::string url() const { return "http://" + server_->endpoint(); }
   std::string steered_to() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return steered_to_;
   }
   nlohmann::json body() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return nlohmann::json::parse(body_);
   }
 
@@ -90,7 +90,7 @@ class FakeGateway {
           {"name": "decode-0", "role": "decode", "state": "up"},
           {"name": "prefill-2", "role": "prefill", "state": "up"}, 7]})");
     }
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     steered_to_ = request.header("x-mooncake-place-prefill");
     body_ = request.body;
     if (steered_to_ == "nobody") return exchange.respond(503, {}, R"({"error": {"message": "no such worker"}})");
@@ -99,9 +99,9 @@ class FakeGateway {
     exchange.finish();
   }
 
-  std::mutex mutex_;
-  std::string steered_to_;
-  std::string body_;
+  Mutex mutex_;
+  std::string steered_to_ GUARDED_BY(mutex_);
+  std::string body_ GUARDED_BY(mutex_);
   std::unique_ptr<net::HttpServer> server_;
 };
 

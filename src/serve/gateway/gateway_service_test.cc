@@ -126,7 +126,7 @@ class GatewayServiceTest : public testing::Test {
   void add_workers(int prefill = 2, int decode = 2) {
     for (int i = 0; i < prefill; ++i) add(WorkerRole::kPrefill, fmt::format("prefill-{}", i));
     for (int i = 0; i < decode; ++i) add(WorkerRole::kDecode, fmt::format("decode-{}", i));
-    await_up(static_cast<std::size_t>(prefill + decode));
+    await_up(static_cast<std::size_t>(prefill) + static_cast<std::size_t>(decode));
   }
   void add(WorkerRole role, const std::string& name) {
     workers_[name] = std::make_unique<WorkerProcess>(role, name, master_.endpoint());

@@ -87,7 +87,8 @@ TEST(Directory, AgreesWithAMapOfSetsAndSoDoesAFollower) {
     if (change.kind == DirectoryChange::Kind::kRemoved) followed[change.node].erase(change.key);
     if (change.kind == DirectoryChange::Kind::kCleared) followed[change.node].clear();
   }
-  for (NodeSlot node = 0; node < directory.node_slots(); ++node) {
+  for (std::size_t slot = 0; slot < directory.node_slots(); ++slot) {
+    const auto node = static_cast<NodeSlot>(slot);
     const std::vector<Key128> keys = directory.keys_of(node);
     EXPECT_EQ(followed[node], std::set(keys.begin(), keys.end()));
   }
