@@ -95,11 +95,11 @@ Result<CompletionFacts> measure_completion(const std::string& url, const Complet
   net::HttpHeaders headers = {{"content-type", "application/json"}};
   if (!request.place_prefill.empty()) headers.emplace_back("x-mooncake-place-prefill", request.place_prefill);
   const SteadyClock clock;
-  std::string text = dumped(body);
+  const std::string text = dumped(body);
   CompletionMeter meter(clock.now());
   std::string raw;
-  auto response = net::http_request("POST", url + "/v1/completions", headers, std::move(text),
-                                    clock.now() + kBenchAnswerWait, [&](std::string_view piece) {
+  auto response = net::http_request("POST", url + "/v1/completions", headers, text, clock.now() + kBenchAnswerWait,
+                                    [&](std::string_view piece) {
                                       meter.add(piece, clock.now());
                                       if (raw.size() < kErrorBytesMax) raw += piece;
                                       return true;

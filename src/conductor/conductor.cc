@@ -126,6 +126,7 @@ std::size_t ConductorCore::choose_prefill(const Board& board, std::span<const Ca
     return static_cast<std::size_t>(steered - prefill.begin());
   }
   std::vector<std::uint32_t> outstanding;
+  outstanding.reserve(board.prefill.size());
   for (const PrefillFacts& facts : board.prefill) outstanding.push_back(facts.outstanding);
   return chooser_.choose(prefill, outstanding);
 }

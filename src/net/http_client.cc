@@ -236,7 +236,7 @@ class AnswerReader {
 }  // namespace
 
 Result<HttpResponse> http_request(std::string_view method, std::string_view url, const HttpHeaders& headers,
-                                  std::string body, Deadline deadline, const HttpBodySink& sink) {
+                                  std::string_view body, Deadline deadline, const HttpBodySink& sink) {
   MC_ASSIGN_OR_RETURN(const Target target, parse_url(url));
   Socket socket(deadline);
   const std::string context = fmt::format("{} {}", method, url);

@@ -27,6 +27,6 @@ using HttpBodySink = std::function<bool(std::string_view piece)>;
 /// @return kUnavailable if nobody answers, kDeadlineExceeded, kCancelled if the sink said stop, kPeerLost if the
 /// connection broke in mid-answer. HTTP error statuses are answers, not errors. Blocking; thread-safe.
 Result<HttpResponse> http_request(std::string_view method, std::string_view url, const HttpHeaders& headers,
-                                  std::string body, Deadline deadline, const HttpBodySink& sink = {});
+                                  std::string_view body, Deadline deadline, const HttpBodySink& sink = {});
 
 }  // namespace mooncake::net

@@ -37,7 +37,7 @@ void Connection::start() {
 }
 
 Status Connection::on_frame(const FrameHeader& header, std::string payload) {
-  const Status status = handler_->on_frame(*this, header, std::move(payload));
+  Status status = handler_->on_frame(*this, header, std::move(payload));
   if (!open()) return {Code::kCancelled, "closed"};  // by the handler; nothing more is to be read
   return status;
 }
@@ -47,7 +47,7 @@ std::byte* Connection::on_bulk(const FrameHeader& header, const BulkRange& range
 }
 
 Status Connection::on_bulk_end(const FrameHeader& header, const BulkRange& range) {
-  const Status status = handler_->on_bulk_end(*this, header, range);
+  Status status = handler_->on_bulk_end(*this, header, range);
   if (!open()) return {Code::kCancelled, "closed"};
   return status;
 }

@@ -24,7 +24,7 @@ SliceQueue::Hooks RemotePeer::queue_hooks() {
           [this](const SliceQueue::BatchPtr& batch) {
             batch->notify_id = ++last_id_;
             ask(FrameKind::kNotify, batch->notify_id, batch->notify->method, std::move(batch->notify->payload), kNever,
-                [this, batch](Result<std::string> result) { queue_.notify_done(batch, result.status()); });
+                [this, batch](const Result<std::string>& result) { queue_.notify_done(batch, result.status()); });
           },
       .forget_notify = [this](std::uint64_t id) { calls_.forget(id); },
       .next_id = [this] { return ++last_id_; },
@@ -160,7 +160,7 @@ void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
     return reply(id, Status(Code::kExhausted, fmt::format("{} calls wait for an answer already", kAnsweringMax)));
   }
   const bool notify = header.kind == FrameKind::kNotify;
-  Responder::Send send = [](Result<std::string>) {};
+  Responder::Send send = [](const Result<std::string>&) {};
   if (!notify) {
     send = [post = hooks_.post_reply, handle = handle_, id](Result<std::string> result) {
       post(handle, id, std::move(result));

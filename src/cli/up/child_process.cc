@@ -56,6 +56,7 @@ Result<ChildProcess> ChildProcess::start(const std::string& program, const std::
   std::vector<std::string> words = arguments;
   words.insert(words.begin(), "mooncake");
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 

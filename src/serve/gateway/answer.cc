@@ -34,11 +34,11 @@ Status Answer::finish(std::uint32_t choice, AnswerEnd end) {
   std::string rest = state.matcher.push(state.joiner.finish());
   rest += state.matcher.finish();
   state.finish = end == AnswerEnd::kLength && !state.matcher.stopped() ? "length" : "stop";
-  MC_RETURN_IF_ERROR(add(choice, std::move(rest)));
+  MC_RETURN_IF_ERROR(add(choice, rest));
   return stream_ ? exchange_->write(openai::finish_event(head_, choice, state.finish)) : Status();
 }
 
-Status Answer::add(std::uint32_t index, std::string text) {
+Status Answer::add(std::uint32_t index, std::string_view text) {
   Choice& choice = choices_[index];
   if (!stream_) {
     choice.text += text;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -50,7 +51,7 @@ class Answer {
     bool role_sent = false;
   };
 
-  Status add(std::uint32_t index, std::string text);
+  Status add(std::uint32_t index, std::string_view text);
 
   const std::shared_ptr<net::HttpExchange> exchange_;  // shared with the HTTP connection
   const openai::ResponseHead head_;

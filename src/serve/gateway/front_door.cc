@@ -60,7 +60,7 @@ FrontDoor::FrontDoor(FrontDoorConfig config, const engine::ModelFront& front, Ex
       created_s_(unix_time_s()),
       id_seed_(random_seed()) {}
 
-void FrontDoor::handle(std::shared_ptr<net::HttpExchange> exchange) {
+void FrontDoor::handle(const std::shared_ptr<net::HttpExchange>& exchange) {
   const net::HttpRequest& request = exchange->request();
   const bool post = is_post_path(request.path);
   if (!post && !is_get_path(request.path)) return respond_error(*exchange, openai::unknown_path(request.path));

@@ -46,7 +46,7 @@ class FrontDoor {
   FrontDoor(FrontDoorConfig config, const engine::ModelFront& front, Executor& loop, std::shared_ptr<LoadBoard> board,
             GatewayMetrics& metrics, Metrics& all_metrics, std::weak_ptr<const Backend> backend);
 
-  void handle(std::shared_ptr<net::HttpExchange> exchange);
+  void handle(const std::shared_ptr<net::HttpExchange>& exchange);
 
  private:
   using Exchange = std::shared_ptr<net::HttpExchange>;

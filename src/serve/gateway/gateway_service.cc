@@ -160,7 +160,7 @@ class GatewayCore {
 
 class Service final : public GatewayService {
  public:
-  Service(GatewayConfig config, engine::ModelFront front, std::unique_ptr<conductor::Conductor> brain,
+  Service(const GatewayConfig& config, engine::ModelFront front, std::unique_ptr<conductor::Conductor> brain,
           transfer::TransferEngine& engine, Executor& loop, Metrics& metrics)
       : front_(std::move(front)),
         metrics_(std::make_shared<GatewayMetrics>(metrics)),
@@ -199,7 +199,7 @@ class Service final : public GatewayService {
 
   Status listen(net::HttpServerConfig config) {
     auto server = net::HttpServer::create(
-        std::move(config), [this](std::shared_ptr<net::HttpExchange> exchange) { door_.handle(std::move(exchange)); });
+        std::move(config), [this](const std::shared_ptr<net::HttpExchange>& exchange) { door_.handle(exchange); });
     if (!server.ok()) return server.status();
     http_ = std::move(*server);
     return {};

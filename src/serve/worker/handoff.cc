@@ -32,7 +32,7 @@ Handoff::~Handoff() {
                          [](const Result<std::string>&) {});
 }
 
-void Handoff::reserve(ReserveCall call) {
+void Handoff::reserve(const ReserveCall& call) {
   CHECK(id_.empty());
   id_ = call.id;
   const auto peer = context_.transfer.connect(decode_);

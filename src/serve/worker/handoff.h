@@ -34,7 +34,7 @@ class Handoff : public std::enable_shared_from_this<Handoff> {
   ~Handoff();
 
   /// Asks for the landing area. First, and once.
-  void reserve(ReserveCall call);
+  void reserve(const ReserveCall& call);
   /// Blocks [first, first + count) are complete in the lease and will not change.
   void offer(std::uint32_t first, std::uint32_t count);
   /// Everything has been offered: join as soon as it is written. Once.

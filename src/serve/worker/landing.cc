@@ -125,7 +125,7 @@ void Landing::fetch_generated() {
   if (count == 0) return finish({});
   std::vector<engine::Token> tokens = join_->tokens;
   tokens.insert(tokens.end(), join_->emitted.begin(), join_->emitted.end());
-  tokens.resize((first + count) * context_.block_tokens());
+  tokens.resize(std::size_t{first + count} * context_.block_tokens());
   auto keys = kvcache::block_keys(context_.scope, tokens, context_.block_tokens());
   keys.erase(keys.begin(), keys.begin() + first);
   fetch_prefix(context_, std::move(keys), lease_, context_.blocks_of(call_.prompt_tokens), deadline_,

@@ -15,7 +15,7 @@ constexpr int kInterruptionsMax = 64;
 }  // namespace
 
 PrefillRun::PrefillRun(std::vector<engine::Token> prompt, AnswerParams answer, ByteSpan memory, engine::KvLayout layout)
-    : prompt_(std::move(prompt)), answer_(answer), memory_(memory), layout_(std::move(layout)) {}
+    : prompt_(std::move(prompt)), answer_(answer), memory_(memory), layout_(layout) {}
 
 Status PrefillRun::begin(engine::Engine& engine, std::uint32_t import_tokens, std::uint32_t start) {
   CHECK(start <= import_tokens && import_tokens <= prompt_.size() && import_tokens % layout_.block_tokens == 0);

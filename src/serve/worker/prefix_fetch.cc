@@ -59,9 +59,10 @@ void fetch_prefix(const WorkerContext& context, std::vector<store::ObjectKey> ke
         for (std::size_t i = 0; i < count; ++i) {
           items.push_back({keys[i], lease->bytes().subspan((first_slot + i) * block_bytes, block_bytes)});
         }
-        store->get(std::move(items), deadline,
-                   [corrupt, lease = std::move(lease), done = std::move(done)](
-                       std::vector<store::GetOutcome> outcomes) mutable { done(arrived_prefix(outcomes, *corrupt)); });
+        store->get(
+            std::move(items), deadline,
+            [corrupt, lease = std::move(lease), done = std::move(done)](
+                const std::vector<store::GetOutcome>& outcomes) mutable { done(arrived_prefix(outcomes, *corrupt)); });
       });
 }
 

@@ -85,13 +85,12 @@ void TokenSender::on_peer_lost(transfer::PeerHandle peer) {
   const auto at = std::find_if(gateways_.begin(), gateways_.end(),
                                [&](const auto& gateway) { return gateway.second.peer == peer; });
   if (at == gateways_.end()) return;
-  lose(transfer::PeerName(at->first), Status(Code::kPeerLost, "the gateway's connection ended"));
+  lose(at->first, Status(Code::kPeerLost, "the gateway's connection ended"));
 }
 
-void TokenSender::lose(const transfer::PeerName& name, const Status& why) {
-  const transfer::PeerName gateway = name;  // `name` may be the key that is erased
+void TokenSender::lose(transfer::PeerName gateway, const Status& why) {
   gateways_.erase(gateway);
-  executor_.post([weak = weak_from_this(), gateway, why] {
+  executor_.post([weak = weak_from_this(), gateway = std::move(gateway), why] {
     if (const auto self = weak.lock()) self->callbacks_.lost(gateway, why);
   });
 }

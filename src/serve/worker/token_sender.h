@@ -56,7 +56,7 @@ class TokenSender : public std::enable_shared_from_this<TokenSender> {
   Gateway& entry(const transfer::PeerName& name);
   void flush(const transfer::PeerName& name);
   void on_reply(const transfer::PeerName& name, std::uint64_t epoch, Result<std::string> reply);
-  void lose(const transfer::PeerName& name, const Status& why);
+  void lose(transfer::PeerName gateway, const Status& why);
 
   transfer::TransferEngine& transfer_;
   Executor& executor_;

@@ -104,12 +104,13 @@ class Worker : public std::enable_shared_from_this<Worker> {
 };
 
 void Worker::serve(std::uint16_t method, Method handle) {
-  context_.transfer.serve(method, [weak = weak_from_this(), handle](transfer::PeerHandle from, std::string payload,
-                                                                    transfer::Responder responder) {
-    const auto self = weak.lock();
-    if (!self) return responder.reply(Status(Code::kUnavailable, "this worker has ended"));
-    ((*self).*handle)(from, payload, std::move(responder));
-  });
+  context_.transfer.serve(method,
+                          [weak = weak_from_this(), handle](transfer::PeerHandle from, const std::string& payload,
+                                                            transfer::Responder responder) {
+                            const auto self = weak.lock();
+                            if (!self) return responder.reply(Status(Code::kUnavailable, "this worker has ended"));
+                            ((*self).*handle)(from, payload, std::move(responder));
+                          });
 }
 
 void Worker::serve() {

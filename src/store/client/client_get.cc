@@ -15,7 +15,7 @@ namespace {
 
 class ClientGet final : public ClientOperation {
  public:
-  ClientGet(std::shared_ptr<ClientContext> client, std::vector<GetItem> items, Deadline deadline,
+  ClientGet(std::shared_ptr<ClientContext> client, const std::vector<GetItem>& items, Deadline deadline,
             StoreClient::GetCallback done)
       : ClientOperation(std::move(client), deadline), done_(std::move(done)), outcomes_(items.size()) {
     items_.reserve(items.size());

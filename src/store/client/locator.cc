@@ -70,7 +70,7 @@ Status Locator::take(Query& query, std::size_t begin, std::size_t end, const Res
     const std::uint64_t used = std::min(node.bytes_used(), node.bytes_capacity());
     nodes.push_back({node.name(), node.endpoint(), node.bytes_capacity() - used});
   }
-  const Status malformed(Code::kInternal, "the directory's answer does not match the question");
+  Status malformed(Code::kInternal, "the directory's answer does not match the question");
   if (static_cast<std::size_t>(reply.replica_counts_size()) != end - begin) return malformed;
   int next = 0;
   for (std::size_t i = begin; i < end; ++i) {

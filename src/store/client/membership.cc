@@ -198,7 +198,7 @@ class MembershipHandle final : public Membership {
 
 }  // namespace
 
-std::unique_ptr<Membership> Membership::create(MembershipConfig config, transfer::TransferEngine& engine,
+std::unique_ptr<Membership> Membership::create(const MembershipConfig& config, transfer::TransferEngine& engine,
                                                Callbacks callbacks) {
   return std::make_unique<MembershipHandle>(config, engine, std::move(callbacks));
 }

@@ -44,7 +44,7 @@ class Membership {
     std::function<void(std::vector<CacheChange>)> cache;
   };
   /// Starts joining and heartbeating. `engine` must outlive it.
-  static std::unique_ptr<Membership> create(MembershipConfig config, transfer::TransferEngine& engine,
+  static std::unique_ptr<Membership> create(const MembershipConfig& config, transfer::TransferEngine& engine,
                                             Callbacks callbacks);
   /// Stops. The master sees the connection close and ends the membership.
   virtual ~Membership() = default;

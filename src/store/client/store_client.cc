@@ -39,7 +39,7 @@ template <typename T>
 class Answer {
  public:
   Answer(std::shared_ptr<Box<T>> box, T lost) : box_(std::move(box)), lost_(std::move(lost)) {}
-  Answer(Answer&&) = default;
+  Answer(Answer&&) noexcept = default;
   ~Answer() {
     if (box_) box_->put(std::move(lost_));
   }
@@ -54,7 +54,7 @@ Status cancelled() { return {Code::kCancelled, "the store client has ended"}; }
 
 class Client final : public StoreClient {
  public:
-  Client(StoreClientConfig config, transfer::TransferEngine& engine)
+  Client(const StoreClientConfig& config, transfer::TransferEngine& engine)
       : executor_(engine.executor()),
         context_(std::make_shared<ClientContext>(
             ClientContext{config, engine, std::make_shared<Locator>(config, engine), false, {}})) {}
@@ -97,9 +97,10 @@ class Client final : public StoreClient {
 
 }  // namespace
 
-Result<std::unique_ptr<StoreClient>> StoreClient::create(StoreClientConfig config, transfer::TransferEngine& engine) {
+Result<std::unique_ptr<StoreClient>> StoreClient::create(const StoreClientConfig& config,
+                                                         transfer::TransferEngine& engine) {
   MC_RETURN_IF_ERROR(engine.connect(config.master).status().annotate("master"));
-  return std::unique_ptr<StoreClient>(std::make_unique<Client>(std::move(config), engine));
+  return std::unique_ptr<StoreClient>(std::make_unique<Client>(config, engine));
 }
 
 std::vector<Status> StoreClient::put_and_wait(std::vector<PutItem> items, Deadline deadline) {

@@ -66,7 +66,7 @@ class StoreClient {
   using LocateCallback = absl::AnyInvocable<void(Result<std::vector<std::vector<Location>>>)>;
 
   /// `engine` must outlive the client. Needs no reachable master: until there is one, gets miss and puts fail.
-  static Result<std::unique_ptr<StoreClient>> create(StoreClientConfig config, transfer::TransferEngine& engine);
+  static Result<std::unique_ptr<StoreClient>> create(const StoreClientConfig& config, transfer::TransferEngine& engine);
   /// Callbacks still outstanding come with kCancelled, or are destroyed with the executor.
   virtual ~StoreClient() = default;
 

@@ -23,7 +23,7 @@ using transfer::SegmentHandle;
 
 Status check(const NodeConfig& config) {
   if (config.name.empty()) return {Code::kInvalidArgument, "a node needs a name"};
-  const bool pages_fit = std::has_single_bit(config.page_bytes) && config.page_bytes >= 2 * kSlotAlign &&
+  const bool pages_fit = std::has_single_bit(config.page_bytes) && config.page_bytes >= std::size_t{2} * kSlotAlign &&
                          config.page_bytes <= (std::size_t{1} << 30);
   const std::size_t pool_bytes = config.pool.empty() ? config.pool_bytes : config.pool.size();
   if (!pages_fit || pool_bytes < config.page_bytes) {
@@ -134,7 +134,7 @@ class Node final : public NodeService {
 
 }  // namespace
 
-Result<std::unique_ptr<NodeService>> NodeService::create(NodeConfig config, transfer::TransferEngine& engine,
+Result<std::unique_ptr<NodeService>> NodeService::create(const NodeConfig& config, transfer::TransferEngine& engine,
                                                          Executor& executor, Metrics& metrics,
                                                          std::function<void()> on_joined) {
   CHECK(&executor == &engine.executor());

@@ -42,7 +42,7 @@ class NodeService {
   /// engine's) and `metrics` must outlive it. `on_joined` runs on the executor after the first join, block report
   /// included.
   /// @return kInvalidArgument for a bad config, kExhausted when there is no memory for the pool.
-  static Result<std::unique_ptr<NodeService>> create(NodeConfig config, transfer::TransferEngine& engine,
+  static Result<std::unique_ptr<NodeService>> create(const NodeConfig& config, transfer::TransferEngine& engine,
                                                      Executor& executor, Metrics& metrics,
                                                      std::function<void()> on_joined = {});
   /// Leaves the cluster. Callers in flight get kUnavailable; transfers in flight keep the pool alive until they end.

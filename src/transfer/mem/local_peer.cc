@@ -28,7 +28,7 @@ SliceQueue::Hooks LocalPeer::queue_hooks() {
 void LocalPeer::notify(const SliceQueue::BatchPtr& batch) {
   const std::uint16_t method = batch->notify->method;
   const bool served =
-      context_.handlers.dispatch(handle_, method, std::move(batch->notify->payload), [](Result<std::string>) {});
+      context_.handlers.dispatch(handle_, method, std::move(batch->notify->payload), [](const Result<std::string>&) {});
   queue_.notify_done(
       batch, served ? Status() : Status(Code::kUnsupported, fmt::format("there is no handler for method {}", method)));
 }

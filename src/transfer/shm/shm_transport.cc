@@ -148,6 +148,7 @@ Status ShmTransport::on_probe(std::string_view payload) {
   MC_ASSIGN_OR_RETURN(const U64Pair probe, decode_pair(as_bytes(payload)));
   std::uint64_t seen = 0;
   iovec local{&seen, sizeof seen};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address in the peer's process, which came as a number
   iovec remote{reinterpret_cast<void*>(probe.first), sizeof seen};
   const bool readable =
       pid_ != 0 && ::process_vm_readv(pid_, &local, 1, &remote, 1, 0) == sizeof seen && seen == probe.second;
@@ -176,6 +177,7 @@ Status ShmTransport::resolve(const ShmSource& source, CopyJob& job) const {
   if (source.pool == 0) {
     if (pid_ == 0) return {Code::kPermissionDenied, "the peer's process is not known"};
     job.pid = pid_;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address in the peer's process, which came as a number
     job.from = reinterpret_cast<const std::byte*>(source.at);
     return {};
   }
