@@ -202,9 +202,10 @@ class ClientGet final : public ClientOperation {
 
 }  // namespace
 
-std::shared_ptr<ClientOperation> make_client_get(std::shared_ptr<ClientContext> client, std::vector<GetItem> items,
-                                                 Deadline deadline, StoreClient::GetCallback done) {
-  return std::make_shared<ClientGet>(std::move(client), std::move(items), deadline, std::move(done));
+std::shared_ptr<ClientOperation> make_client_get(std::shared_ptr<ClientContext> client,
+                                                 const std::vector<GetItem>& items, Deadline deadline,
+                                                 StoreClient::GetCallback done) {
+  return std::make_shared<ClientGet>(std::move(client), items, deadline, std::move(done));
 }
 
 }  // namespace mooncake::store

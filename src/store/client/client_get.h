@@ -12,7 +12,8 @@
 
 namespace mooncake::store {
 
-std::shared_ptr<ClientOperation> make_client_get(std::shared_ptr<ClientContext> client, std::vector<GetItem> items,
-                                                 Deadline deadline, StoreClient::GetCallback done);
+std::shared_ptr<ClientOperation> make_client_get(std::shared_ptr<ClientContext> client,
+                                                 const std::vector<GetItem>& items, Deadline deadline,
+                                                 StoreClient::GetCallback done);
 
 }  // namespace mooncake::store

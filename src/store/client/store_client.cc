@@ -79,7 +79,7 @@ class Client final : public StoreClient {
   void get(std::vector<GetItem> items, Deadline deadline, GetCallback done) override {
     executor_.post([context = context_, items = std::move(items), deadline, done = std::move(done)]() mutable {
       if (context->stopped) return done(std::vector<GetOutcome>(items.size(), GetOutcome{cancelled(), 0, {}}));
-      make_client_get(context, std::move(items), deadline, std::move(done))->start();
+      make_client_get(context, items, deadline, std::move(done))->start();
     });
   }
 
