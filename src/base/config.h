@@ -35,6 +35,7 @@ struct ConfigOption {
   double min = std::numeric_limits<double>::lowest();  ///< kInteger and kNumber: inclusive
   double max = std::numeric_limits<double>::max();
   std::vector<std::string_view> choices = {};  ///< kString: the values allowed; empty: any
+  std::string_view flag_alone = {};            ///< the value of a flag given without one; empty: it needs one
 };
 
 enum class ConfigLayer : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };

@@ -9,9 +9,10 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "cli/json_output.h"
 
 namespace mooncake::cli {
 namespace {
@@ -133,18 +134,10 @@ std::string report_table(const BenchReport& report) {
   return text + columns(lines);
 }
 
-Status publish(const BenchReport& report, const std::string& file) {
-  fmt::print("{}", report_table(report));
+Status publish(const BenchReport& report, const std::string& json) {
+  if (json != kJsonToStdout) fmt::print("{}", report_table(report));
   std::fflush(stdout);
-  if (file.empty()) return {};
-  const std::string partial = file + ".partial";
-  std::ofstream out(partial, std::ios::binary | std::ios::trunc);
-  out << report_json(report);
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(partial, file, error);
-  if (!out || error) return {Code::kUnavailable, fmt::format("cannot write the results to {}", file)};
-  return {};
+  return write_json(json, report_json(report));
 }
 
 }  // namespace mooncake::cli

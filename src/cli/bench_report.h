@@ -59,8 +59,8 @@ std::string report_json(const BenchReport& report);
 /// The same for people: a line that says what ran where, then one line a row, in columns.
 std::string report_table(const BenchReport& report);
 
-/// Prints the table to standard output, and writes the JSON to `file` by rename unless that is empty.
-/// @return kUnavailable if the file cannot be written.
-Status publish(const BenchReport& report, const std::string& file);
+/// Prints the table to standard output, and writes the JSON to where --json says (json_output.h), which may be instead.
+/// @return kUnavailable if it cannot be written.
+Status publish(const BenchReport& report, const std::string& json);
 
 }  // namespace mooncake::cli

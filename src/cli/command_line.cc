@@ -50,6 +50,7 @@ class Help : public CLI::Formatter {
 
 std::string_view group_summary(std::string_view group) {
   if (group == "kv") return "What the Conductor decided, and why";
+  if (group == "sim") return "The simulator: traces replayed without a cluster";
   if (group == "config") return "Options, their values, and who set them";
   return "Measurements";
 }
@@ -84,6 +85,7 @@ void add_flag(Parsed& parsed, const ConfigOption& option) {
   CLI::Option* added = parsed.app->add_option(flag, parsed.values[key], std::string(option.help));
   added->type_name(value_name(option));
   if (!option.default_value.empty()) added->default_str(std::string(option.default_value));
+  if (!option.flag_alone.empty()) added->expected(0, 1);
 }
 
 std::unique_ptr<Parsed> add_command(CLI::App& root, const Command& command) {
@@ -109,8 +111,12 @@ std::map<std::string, std::string> given_flags(const Parsed& parsed) {
   for (const ConfigOption& option : section_options(parsed.command->section)) {
     if (parsed.app->count(std::string(option.flag)) == 0) continue;
     const std::string key(option.key);
-    const auto boolean = parsed.booleans.find(key);
-    flags[key] = boolean == parsed.booleans.end() ? parsed.values.at(key) : boolean->second ? "true" : "false";
+    if (const auto boolean = parsed.booleans.find(key); boolean != parsed.booleans.end()) {
+      flags[key] = boolean->second ? "true" : "false";
+      continue;
+    }
+    const std::string& value = parsed.values.at(key);
+    flags[key] = value.empty() ? std::string(option.flag_alone) : value;
   }
   return flags;
 }

@@ -60,6 +60,12 @@ const std::vector<Command>& commands() {
        .argument = "request_id",
        .switches = {},
        .run = run_kv_why},
+      {.name = "sim cache",
+       .summary = "What part of a trace's prompts a cache would hold, by its size and eviction policy",
+       .examples = "  mooncake sim cache --trace conversation_trace.jsonl --capacity-blocks 20000\n"
+                   "  mooncake sim cache --trace conversation_trace.jsonl --policy opt --nodes 10 --json\n",
+       .section = "sim_cache",
+       .run = run_sim_cache},
       {.name = "config show",
        .summary = "Every option's value",
        .examples = "  mooncake config show --origin\n  mooncake --config mooncake.toml config show --origin\n",

@@ -9,6 +9,7 @@
 #include "base/crc32c.h"
 #include "base/utf8.h"
 #include "cli/command.h"
+#include "cli/json_output.h"
 #include "engine/generate.h"
 #include "kvcache/kv_checksum.h"
 
@@ -79,15 +80,16 @@ Result<GenerateRequest> single_request(const Engine& engine, const GenerateOptio
   return request;
 }
 
-/// Answers one request and prints the answer: as it comes, or as one line of JSON.
-Status answer(Engine& engine, const GenerateRequest& request, bool as_json) {
+/// Answers one request. Prints the text as it comes, if told to. @return the answer as a line of JSON.
+Result<std::string> answer(Engine& engine, const GenerateRequest& request, bool print) {
   Utf8Joiner joiner;
   std::string text;
   std::vector<std::uint32_t> checksums;
   const auto show = [&](const std::string& piece) {
     text += piece;
-    if (!as_json) fmt::print("{}", piece);
-    if (!as_json) std::fflush(stdout);
+    if (!print) return;
+    fmt::print("{}", piece);
+    std::fflush(stdout);
   };
   const auto keep = [&](std::uint32_t, ConstByteSpan block) { checksums.push_back(crc32c(block)); };
   MC_ASSIGN_OR_RETURN(
@@ -96,11 +98,10 @@ Status answer(Engine& engine, const GenerateRequest& request, bool as_json) {
           engine, request,
           {.token = [&](Token token) { show(joiner.push(engine.tokenizer().piece(token))); }, .block = keep}));
   show(joiner.finish());
-  if (!as_json) {
+  if (print) {
     fmt::print("\n");
     fmt::print(stderr, "[{} prompt tokens in {:.0f} ms; {} tokens in {:.0f} ms]\n", request.prompt.size(),
                to_ms(generated.prefill), generated.tokens.size(), to_ms(generated.decode));
-    return {};
   }
   const Json line = {{"text", text},
                      {"tokens", generated.tokens},
@@ -110,30 +111,37 @@ Status answer(Engine& engine, const GenerateRequest& request, bool as_json) {
                      {"decode_ms", to_ms(generated.decode)},
                      {"kv_crc32c", checksums},
                      {"kv_checksum", kvcache::show_kv_checksum(kvcache::kv_checksum(checksums))}};
-  fmt::print("{}\n", line.dump());
-  std::fflush(stdout);
-  return {};
+  return line.dump() + "\n";
 }
 
 Status answer_file(Engine& engine, const GenerateOptions& options) {
   std::ifstream input(options.input);
   if (!input) return Status(Code::kNotFound, fmt::format("{} cannot be read", options.input));
   std::string line;
+  std::string answers;  // of a file, which is written as a whole
+  const std::string target = options.json.empty() ? std::string(kJsonToStdout) : options.json;
   for (std::size_t number = 1; std::getline(input, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = fmt::format("{}:{}", options.input, number);
     const auto request = parse_line(engine, line, defaults_of(options));
     if (!request.ok()) return request.status().annotate(where);
-    if (Status status = answer(engine, *request, true); !status.ok()) return status.annotate(where);
+    const auto answered = answer(engine, *request, /*print=*/false);
+    if (!answered.ok()) return answered.status().annotate(where);
+    if (target == kJsonToStdout) {
+      MC_RETURN_IF_ERROR(write_json(target, *answered));
+    } else {
+      answers += *answered;
+    }
   }
-  return {};
+  return target == kJsonToStdout ? Status() : write_json(target, answers);
 }
 
 Status generate_all(const GenerateOptions& options) {
   MC_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine::make_engine(options.engine));
   if (!options.input.empty()) return answer_file(*engine, options);
   MC_ASSIGN_OR_RETURN(const GenerateRequest request, single_request(*engine, options));
-  return answer(*engine, request, options.json);
+  MC_ASSIGN_OR_RETURN(const std::string line, answer(*engine, request, /*print=*/options.json != kJsonToStdout));
+  return write_json(options.json, line);
 }
 
 }  // namespace

@@ -21,9 +21,9 @@ struct GenerateOptions {
   float temperature = 0;
   float top_p = 1;
   std::uint64_t seed = 0;
-  /// Print {"text", "tokens", "finish_reason", "prompt_tokens", "prefill_ms", "decode_ms", "kv_crc32c"} instead of
-  /// text.
-  bool json = false;
+  /// Where {"text", "tokens", "finish_reason", "prompt_tokens", "prefill_ms", "decode_ms", "kv_crc32c",
+  /// "kv_checksum"} goes (json_output.h), a line a request; empty: nowhere, but for --input, which prints it.
+  std::string json;
 };
 
 /// Answers, and prints to standard output; figures and errors go to standard error. @return the exit status.

@@ -23,7 +23,7 @@ int run_generate_command(const Invocation& invocation) {
   options.temperature = static_cast<float>(config.number("generate.temperature"));
   options.top_p = static_cast<float>(config.number("generate.top_p"));
   options.seed = static_cast<std::uint64_t>(config.integer("generate.seed"));
-  options.json = config.boolean("generate.json");
+  options.json = config.text("generate.json");
   return run_generate(options);
 }
 

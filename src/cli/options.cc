@@ -9,6 +9,9 @@
 #include <filesystem>
 #include <vector>
 
+#include "sim/cache/cache_replay.h"
+#include "store/core/eviction/eviction_policy.h"
+
 namespace mooncake::cli {
 namespace {
 
@@ -43,6 +46,14 @@ class Table {
     add(name, ConfigType::kBoolean, value, help);
   }
 
+  /// --json alone prints to standard output, --json FILE writes a file.
+  void json(std::string_view what) {
+    ConfigOption& row = add("json", ConfigType::kString, "",
+                            texts_.emplace_back(fmt::format("{} as JSON goes to this file; `-`, or the flag alone: "
+                                                            "to standard output, and nothing else does.",
+                                                            what)));
+    row.flag_alone = "-";
+  }
   /// The last option's flag, where it is not the key's.
   void flag(std::string_view name) { rows_.back().flag = name; }
 
@@ -106,6 +117,20 @@ void add_admin(Table& table) {
 }
 
 void add_member(Table& table) { table.text("master", "", "The master's transfer endpoint, \"127.0.0.1:7000\"."); }
+
+void add_sim_cache(Table& table) {
+  table.section("sim_cache");
+  table.text("trace", "", "Trace to replay: JSON lines with timestamp, input_length, output_length, hash_ids.");
+  std::vector<std::string_view> policies = {"default"};
+  for (const std::string_view name : store::eviction_policy_names()) policies.push_back(name);
+  policies.push_back("opt");
+  table.text("policy", "default", "What goes when a cache is full; `opt` knows the future and bounds all others.",
+             std::move(policies));
+  table.text("capacity_blocks", "inf", "Blocks of 512 tokens that a node holds; `inf`: no limit.");
+  table.integer("nodes", "1", 1, sim::kCacheNodesMax, "Caches that share the requests.");
+  table.text("routing", "random", "Which node gets a request.", {"random", "round-robin"});
+  table.json("The hit rates");
+}
 
 void add_up(Table& table) {
   table.section("up");
@@ -184,7 +209,7 @@ void add_tools(Table& table) {
   table.number("top_p", "1", 0.000001, 1,
                "Only the likeliest tokens that together have this probability are drawn from.");
   table.integer("seed", "0", 0, 9.0e18, "Of the draws.");
-  table.boolean("json", "false", "Print text, tokens, times and the blocks' checksums as JSON.");
+  table.json("Text, tokens, times and the blocks' checksums");
   table.integer("threads", "1", 1, 1024, "Threads of the engine; any number gives the same answer.");
   table.integer("context_tokens", "0", 0, 1 << 24, "Longest prompt plus answer; 0: the model's own.");
   table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
@@ -192,7 +217,7 @@ void add_tools(Table& table) {
   table.section("bench");
   add_cluster_client(table);
   table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson"});
-  table.text("json", "", "File for the report; empty: none.");
+  table.json("The report");
   table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
   table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
   table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
@@ -204,6 +229,8 @@ void add_tools(Table& table) {
   table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
   table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
   table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
+
+  add_sim_cache(table);
 
   table.section("doctor");
   table.text("http", "127.0.0.1:8080", "Address whose port must be free.");

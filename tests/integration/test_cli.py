@@ -1,6 +1,7 @@
 """The command line as a user meets it: configuration and its origins, doctor, chat, set-up."""
 
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -86,13 +87,18 @@ def test_setup_has_nothing_to_do_and_is_quick():
 
 
 def test_setup_without_root_lists_what_is_missing_and_stops():
-    """A `dpkg-query` that knows no package stands for a bare machine. Not in tmp_path, which nobody else may enter."""
+    """A `dpkg-query` that knows no package stands for a bare machine. All of it in a place that anybody may enter, as
+    neither tmp_path nor the clone need be."""
     with tempfile.TemporaryDirectory() as bare:
         os.chmod(bare, 0o755)
+        clone = Path(bare) / "clone"
+        for folder in ("tools", "tests/integration/node"):
+            shutil.copytree(REPOSITORY / folder, clone / folder, ignore=shutil.ignore_patterns("node_modules"))
+        shutil.copy(REPOSITORY / "tests/integration/requirements.txt", clone / "tests/integration")
         fake = Path(bare) / "dpkg-query"
         fake.write_text("#!/bin/sh\nexit 0\n")
         fake.chmod(0o755)
-        command = [str(REPOSITORY / "tools/setup")]
+        command = [str(clone / "tools/setup")]
         if os.geteuid() == 0:
             command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
         stopped = subprocess.run(command, capture_output=True, text=True, timeout=60,

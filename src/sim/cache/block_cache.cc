@@ -1,0 +1,31 @@
+#include "sim/cache/block_cache.h"
+
+#include "base/check.h"
+
+namespace mooncake::sim {
+
+BlockCache::BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique_ptr<store::EvictionPolicy> policy)
+    : capacity_blocks_(capacity_blocks), policy_(std::move(policy)) {
+  CHECK(!capacity_blocks || (*capacity_blocks > 0 && policy_ != nullptr));
+}
+
+bool BlockCache::use(TraceBlock block, std::uint32_t depth) {
+  const store::EvictionPolicy::Use use{.key = block, .depth = depth};
+  if (const auto found = slots_.find(block); found != slots_.end()) {
+    if (capacity_blocks_) policy_->touch(found->second, use);
+    return true;
+  }
+  auto slot = static_cast<Slot>(blocks_.size());
+  if (capacity_blocks_ && slots_.size() == *capacity_blocks_) {
+    slot = policy_->evict([](Slot) { return true; }).value();
+    CHECK(slots_.erase(blocks_[slot]) == 1);
+    blocks_[slot] = block;
+  } else {
+    blocks_.push_back(block);
+  }
+  slots_.emplace(block, slot);
+  if (capacity_blocks_) policy_->insert(slot, use);
+  return false;
+}
+
+}  // namespace mooncake::sim
