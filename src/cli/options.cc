@@ -118,9 +118,13 @@ void add_admin(Table& table) {
 
 void add_member(Table& table) { table.text("master", "", "The master's transfer endpoint, \"127.0.0.1:7000\"."); }
 
-void add_sim_cache(Table& table) {
+void add_trace(Table& table) {
+  table.text("trace", "", "The trace: JSON lines with timestamp, input_length, output_length, hash_ids.");
+}
+
+void add_sim(Table& table) {
   table.section("sim_cache");
-  table.text("trace", "", "Trace to replay: JSON lines with timestamp, input_length, output_length, hash_ids.");
+  add_trace(table);
   std::vector<std::string_view> policies = {"default"};
   for (const std::string_view name : store::eviction_policy_names()) policies.push_back(name);
   policies.push_back("opt");
@@ -130,6 +134,10 @@ void add_sim_cache(Table& table) {
   table.integer("nodes", "1", 1, sim::kCacheNodesMax, "Caches that share the requests.");
   table.text("routing", "random", "Which node gets a request.", {"random", "round-robin"});
   table.json("The hit rates");
+
+  table.section("sim_workload");
+  add_trace(table);
+  table.json("The figures");
 }
 
 void add_up(Table& table) {
@@ -230,7 +238,7 @@ void add_tools(Table& table) {
   table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
   table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
 
-  add_sim_cache(table);
+  add_sim(table);
 
   table.section("doctor");
   table.text("http", "127.0.0.1:8080", "Address whose port must be free.");

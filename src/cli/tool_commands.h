@@ -11,6 +11,7 @@ int run_generate_command(const Invocation& invocation);
 int run_bench_serve_command(const Invocation& invocation);
 int run_kv_why(const Invocation& invocation);
 int run_sim_cache(const Invocation& invocation);
+int run_sim_workload(const Invocation& invocation);
 int run_config_show(const Invocation& invocation);
 int run_config_docs(const Invocation& invocation);
 int run_doctor(const Invocation& invocation);

@@ -50,6 +50,15 @@ def test_hit_rates_of_a_trace_that_one_can_count_by_hand(trace):
     assert sim_json("cache", "--trace", trace, "--capacity-blocks", 1)["hit_rate_block"] == pytest.approx(1 / 7)
 
 
+def test_a_workload_is_described(trace, conversation):
+    report = sim_json("workload", "--trace", trace)
+    assert (report["requests"], report["span_s"], report["input_tokens_max"]) == (4, 3.0, 1524)
+    assert report["reusable_blocks"] == pytest.approx(3 / 7) and report["hottest_block_requests"] == 3
+    report = sim_json("workload", "--trace", conversation)
+    assert round(report["input_tokens_mean"]) == 12_035 and round(report["output_tokens_mean"]) == 343, "as published"
+    assert report["hottest_block_requests"] == 12_031
+
+
 def test_json_goes_to_standard_output_alone_or_to_a_file_beside_the_table(trace, tmp_path):
     file = tmp_path / "report.json"
     done = sim("cache", "--trace", trace, "--json", file)
