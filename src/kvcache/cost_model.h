@@ -31,8 +31,8 @@ struct CostProfile {
   double kv_bytes_per_token = 0;
 };
 
-/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu". @return kNotFound, naming the
-/// choices.
+/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu", "llama3-70b@8xA800" (the paper's).
+/// @return kNotFound, naming the choices.
 Result<CostProfile> builtin_profile(std::string_view name);
 
 class CostModel {

@@ -21,6 +21,29 @@ TEST(CostModel, SmollmMeetsItsMeasuredPoints) {
   EXPECT_NEAR(to_ms(model->tbt(0, 1, 2000)), 40, 2);
 }
 
+// Figure 14 of the paper, read off its plot: seconds, and milliseconds a token for the decode of 128 tokens.
+TEST(CostModel, Llama70bMeetsThePapersFigure14) {
+  struct Row {
+    double k, prefill, transfer, decode_step_ms, prefill_95;
+  };
+  constexpr Row kFigure[] = {{8, 1.00, .034, 26.5, .135},
+                             {16, 2.05, .063, 26.8, .227},
+                             {32, 4.48, .126, 27.5, .406},
+                             {64, 10.58, .251, 28.6, .882},
+                             {128, 27.51, .498, 30.8, 2.329}};
+  const auto model = model_of("llama3-70b@8xA800");
+  const auto seconds = [](Nanos time) { return to_ms(time) / 1000; };
+  for (const Row& row : kFigure) {
+    SCOPED_TRACE(row.k);
+    const auto tokens = static_cast<std::uint32_t>(row.k * 1024);
+    const auto cached = static_cast<std::uint32_t>(tokens * 0.95);
+    EXPECT_NEAR(seconds(model->prefill(0, tokens, 0)) / row.prefill, 1, 0.01);
+    EXPECT_NEAR(seconds(model->prefill(0, tokens, cached)) / row.prefill_95, 1, 0.07);
+    EXPECT_NEAR(to_ms(model->tbt(0, 1, tokens)) / row.decode_step_ms, 1, 0.02);
+    EXPECT_NEAR(seconds(model->transfer(tokens, false)) / row.transfer, 1, 0.05);
+  }
+}
+
 TEST(CostModel, ReuseIsCheaperAndNeverNegative) {
   const auto model = model_of("smollm2-cpu");
   Nanos before = model->prefill(0, 2000, 0);
