@@ -89,7 +89,7 @@ void add_engine(Table& table) {
 
 void add_scheduling(Table& table) {
   table.text("placement", "cost-min", "How the Conductor chooses instances.",
-             {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding"});
+             {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"});
   table.text("admission", "none", "Whom the Conductor refuses: `early` refuses what could not meet the objectives.",
              {"none", "early"});
   table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, in seconds.");

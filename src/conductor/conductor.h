@@ -32,10 +32,19 @@ enum class NodeId : std::uint32_t {};
 enum class RequestNumber : std::uint64_t {};
 
 enum class Role : std::uint8_t { kPrefill, kDecode };
-enum class PlacementPolicy : std::uint8_t { kCostMin, kAlgorithm1, kRandom, kRoundRobin, kLeastOutstanding };
+enum class PlacementPolicy : std::uint8_t {
+  kCostMin,
+  kAlgorithm1,
+  kRandom,
+  kRoundRobin,
+  kLeastOutstanding,
+  kLeastTime,
+  kLocal,
+};
 enum class AdmissionPolicy : std::uint8_t { kNone, kEarly };
 
-/// Names as on the command line: "cost-min", "algorithm1", "random", "round-robin", "least-outstanding"; "none",
+/// Names as on the command line: "cost-min", "algorithm1", "random", "round-robin", "least-outstanding",
+/// "least-time", "local"; "none",
 /// "early".
 /// @return kInvalidArgument, naming the choices.
 Result<PlacementPolicy> parse_placement(std::string_view name);

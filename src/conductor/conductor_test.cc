@@ -243,8 +243,9 @@ TEST(Conductor, PoolLoadIsTheLeastLoadedInstanceAgainstTheObjective) {
 }
 
 TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {
-  for (const auto policy : {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom,
-                            PlacementPolicy::kRoundRobin, PlacementPolicy::kLeastOutstanding}) {
+  for (const auto policy :
+       {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom, PlacementPolicy::kRoundRobin,
+        PlacementPolicy::kLeastOutstanding, PlacementPolicy::kLeastTime, PlacementPolicy::kLocal}) {
     EXPECT_EQ(*parse_placement(placement_name(policy)), policy);
   }
   for (const auto policy : {AdmissionPolicy::kNone, AdmissionPolicy::kEarly}) {
@@ -253,7 +254,8 @@ TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {
   const auto unknown = parse_placement("best");
   ASSERT_FALSE(unknown.ok());
   EXPECT_EQ(unknown.status().code(), Code::kInvalidArgument);
-  EXPECT_NE(unknown.status().message().find("cost-min, algorithm1, random, round-robin, least-outstanding"),
+  EXPECT_NE(unknown.status().message().find(
+                "cost-min, algorithm1, random, round-robin, least-outstanding, least-time, local"),
             std::string::npos);
 }
 
@@ -267,8 +269,9 @@ std::string text_of(const Decision& decision) {
 
 // Drives two Conductors with the same random requests, phases, losses and reports.
 TEST(Conductor, SameInputGivesTheSameDecisions) {
-  for (const auto policy : {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom,
-                            PlacementPolicy::kRoundRobin, PlacementPolicy::kLeastOutstanding}) {
+  for (const auto policy :
+       {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom, PlacementPolicy::kRoundRobin,
+        PlacementPolicy::kLeastOutstanding, PlacementPolicy::kLeastTime, PlacementPolicy::kLocal}) {
     const ConductorConfig config{.placement = policy, .admission = AdmissionPolicy::kEarly, .seed = 9};
     Cluster a(config), b(config);
     Rng rng(21);

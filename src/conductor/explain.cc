@@ -12,6 +12,7 @@ std::string how(PlacementPolicy policy, const Chosen& chosen) {
   switch (policy) {
     case PlacementPolicy::kCostMin:
     case PlacementPolicy::kAlgorithm1:
+    case PlacementPolicy::kLocal:
       return fmt::format("least predicted TTFT of {}", chosen.prefill_candidates);
     case PlacementPolicy::kRandom:
       return fmt::format("drawn from {}", chosen.prefill_candidates);
@@ -19,6 +20,8 @@ std::string how(PlacementPolicy policy, const Chosen& chosen) {
       return "next in turn";
     case PlacementPolicy::kLeastOutstanding:
       return fmt::format("fewest outstanding prompts of {}", chosen.prefill_candidates);
+    case PlacementPolicy::kLeastTime:
+      return fmt::format("shortest queue of {}", chosen.prefill_candidates);
   }
   CHECK(false);
 }

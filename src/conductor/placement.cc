@@ -63,6 +63,7 @@ DecodeFit fit_of(const DecodeFacts& facts, std::uint64_t kv_tokens, Nanos tbt, N
 Candidate evaluate_prefill(PlacementPolicy policy, double balancing_threshold, const PromptFacts& prompt,
                            const PrefillFacts& facts, const kvcache::CostModel& cost) {
   CHECK(prompt.best_blocks >= facts.local_blocks);
+  if (policy == PlacementPolicy::kLocal) return evaluate_reuse(facts.local_blocks, prompt, facts, cost);
   if (policy != PlacementPolicy::kAlgorithm1) return cheapest_reuse(prompt, facts, cost);
   const bool transfer = exceeds_threshold(prompt.best_blocks, facts.local_blocks, balancing_threshold);
   return evaluate_reuse(transfer ? prompt.best_blocks : facts.local_blocks, prompt, facts, cost);
@@ -73,7 +74,10 @@ std::size_t PrefillChooser::choose(std::span<const Candidate> candidates, std::s
   switch (policy_) {
     case PlacementPolicy::kCostMin:
     case PlacementPolicy::kAlgorithm1:
+    case PlacementPolicy::kLocal:
       return least_ttft(candidates);
+    case PlacementPolicy::kLeastTime:
+      return static_cast<std::size_t>(std::ranges::min_element(candidates, {}, &Candidate::queue) - candidates.begin());
     case PlacementPolicy::kRandom:
       return rng_.below(candidates.size());
     case PlacementPolicy::kLeastOutstanding:

@@ -3,11 +3,12 @@
 // For a prefill instance i, TTFT(i) = transfer + queue + prefill(prompt, reused). Policies differ in how much is reused
 // and in who is chosen:
 //
-//   cost-min           the cheapest of: the whole cached prefix (transferring what i's node lacks), i's own prefix
-//   only,
-//                      nothing. Least TTFT.
-//   algorithm1         the whole cached prefix if best / own prefix > threshold, else the own one. Least TTFT.
-//   random, round-robin, least-outstanding    reuse as cost-min; chosen without looking at TTFT.
+//   cost-min    the cheapest of the whole cached prefix (transferring what i's node lacks), i's own part, and nothing;
+//               least TTFT
+//   algorithm1  the whole cached prefix if best / own prefix > threshold, else the own part; least TTFT
+//   local       the own part, no transfer; least TTFT
+//   least-time  as cost-min; the queue that is empty first
+//   random, round-robin, least-outstanding: as cost-min; chosen without looking at times
 //
 // All ties break by lowest id. Pure and deterministic for a seed. Thread-compatible.
 // Source: FAST'25, Algorithm 1; docs/conductor.md, placement.

@@ -160,6 +160,30 @@ TEST(PrefillChooser, LeastOutstandingLooksAtNothingElse) {
   EXPECT_EQ(chooser.choose(with_ttft({1, 90, 2}), outstanding), 1u);
 }
 
+TEST(PrefillChooser, LeastTimeIsTheQueueThatIsEmptyFirst) {
+  const PlainCosts cost;
+  // The second would answer sooner, because it has the whole prefix; the third is idle first.
+  const std::vector<Candidate> candidates = {evaluate(PlacementPolicy::kLeastTime, 10, facts(0, 0, Millis(90)), cost),
+                                             evaluate(PlacementPolicy::kLeastTime, 10, facts(1, 10, Millis(30)), cost),
+                                             evaluate(PlacementPolicy::kLeastTime, 10, facts(2, 0, Millis(20)), cost)};
+  EXPECT_EQ(PrefillChooser(PlacementPolicy::kLeastTime, 0).choose(candidates, std::vector<std::uint32_t>{0, 0, 9}), 2u);
+}
+
+TEST(PrefillChooser, LocalWeighsTheQueueAgainstTheOwnPrefixAndNeverTransfers) {
+  const PlainCosts cost;
+  const auto local = [&](std::uint32_t id, std::uint32_t blocks, Nanos queue) {
+    return evaluate(PlacementPolicy::kLocal, 10, facts(id, blocks, queue), cost);
+  };
+  // 10 blocks save 640 ms of computing.
+  const std::vector<Candidate> near = {local(0, 0, Nanos{0}), local(1, 10, Millis(600))};
+  const std::vector<Candidate> busy = {local(0, 0, Nanos{0}), local(1, 10, Millis(700))};
+  const std::vector<std::uint32_t> outstanding = {0, 0};
+  EXPECT_EQ(near[0].transfer, Nanos(0));
+  EXPECT_EQ(near[0].reused_blocks, 0u);
+  EXPECT_EQ(PrefillChooser(PlacementPolicy::kLocal, 0).choose(near, outstanding), 1u);
+  EXPECT_EQ(PrefillChooser(PlacementPolicy::kLocal, 0).choose(busy, outstanding), 0u);
+}
+
 TEST(PrefillChooser, RoundRobinGoesOnFromTheLastEvenIfItIsGone) {
   PrefillChooser chooser(PlacementPolicy::kRoundRobin, 0);
   auto candidates = with_ttft({5, 5, 5});

@@ -14,6 +14,8 @@ constexpr std::array kPlacements = {
     std::pair{PlacementPolicy::kRandom, std::string_view("random")},
     std::pair{PlacementPolicy::kRoundRobin, std::string_view("round-robin")},
     std::pair{PlacementPolicy::kLeastOutstanding, std::string_view("least-outstanding")},
+    std::pair{PlacementPolicy::kLeastTime, std::string_view("least-time")},
+    std::pair{PlacementPolicy::kLocal, std::string_view("local")},
 };
 constexpr std::array kAdmissions = {
     std::pair{AdmissionPolicy::kNone, std::string_view("none")},

@@ -76,7 +76,7 @@ def test_steering_to_an_unknown_worker_is_refused(simulated):
     assert status == 400 and b"prefill-77" in answer
 
 
-PLACEMENTS = ["cost-min", "algorithm1", "random", "round-robin", "least-outstanding"]
+PLACEMENTS = ["cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"]
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
