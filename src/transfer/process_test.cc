@@ -74,6 +74,11 @@ class Child {
 
   [[nodiscard]] const std::string& name() const { return name_; }
   void signal(int number) const { ::kill(pid_, number); }
+  /// Returns when it has stopped, which a signal alone does not wait for.
+  void stop() const {
+    signal(SIGSTOP);
+    CHECK(::waitpid(pid_, nullptr, WUNTRACED) == pid_);
+  }
   /// As kill -9; returns when the process is gone.
   void kill() {
     if (pid_ == 0) return;
@@ -179,11 +184,13 @@ TEST_P(Processes, StoppedPeerKeepsAWriteQuarantinedUntilItIsGone) {
   const SegmentHandle near = *node->register_memory(memory, Access::kNone);
   const SegmentHandle remote = segment("p");
   const PeerHandle child = peer();
-  child_.signal(SIGSTOP);
+  const TransferRequest write{.op = Op::kWrite, .local = memory, .segment = remote, .offset = 0};
+  // The path is open once a write has gone over it; and the deadline is late enough for the next one to be on its way
+  // on a busy machine. A write that never was would end without quarantine.
+  ASSERT_TRUE(node->submit_and_wait(child, std::span(&write, 1), soon()).ok());
+  child_.stop();
   Later<Status> done;
   Later<bool> gone;
-  const TransferRequest write{.op = Op::kWrite, .local = memory, .segment = remote, .offset = 0};
-  // Late enough for the write to be on its way on a busy machine: one that never was would end without quarantine.
   node->submit(child, std::span(&write, 1), in(Millis(500)), std::nullopt, done.setter());
   ASSERT_TRUE(node->unregister_memory(near, [set = gone.setter()] { set(true); }).ok());
   // A call with a later deadline ends, so the batch's has passed too.
