@@ -1,7 +1,7 @@
 // EvictionPolicy: which of a cache's objects goes when another needs the room.
 //
 // The cache owns the objects and numbers them with small dense ids; a policy sees their uses and names victims. The
-// same policies run in the store's nodes and in the simulator's caches.
+// simulator's caches run all of them. Nodes do not choose yet: NodeCore keeps an LruList itself, in the order of lru.
 //
 //   lru           the one whose last use is the longest ago
 //   fifo          the oldest
@@ -51,7 +51,7 @@ class EvictionPolicy {
   [[nodiscard]] virtual std::size_t size() const = 0;
 };
 
-/// What nodes use if nobody says otherwise; in the tools its name is "default".
+/// The order in which nodes evict; in the tools its name is "default".
 inline constexpr std::string_view kDefaultEviction = "lru";
 
 /// The names above, in that order.
