@@ -50,7 +50,7 @@ class Help : public CLI::Formatter {
 
 std::string_view group_summary(std::string_view group) {
   if (group == "kv") return "What the Conductor decided, and why";
-  if (group == "sim") return "The simulator: traces replayed without a cluster";
+  if (group == "trace") return "Traces of requests";
   if (group == "config") return "Options, their values, and who set them";
   return "Measurements";
 }
@@ -62,7 +62,7 @@ std::string value_name(const ConfigOption& option) {
   return option.type == ConfigType::kNumber ? "NUMBER" : "TEXT";
 }
 
-/// The app for "kv why" under the app for "kv", which is made at the first use.
+/// The app for "kv why" under the app for "kv", which is made at the first use unless it is a command itself ("sim").
 CLI::App* subcommand(CLI::App& root, std::string_view name, std::string_view summary) {
   const std::size_t space = name.find(' ');
   if (space == std::string_view::npos) return root.add_subcommand(std::string(name), std::string(summary));
@@ -168,7 +168,9 @@ int run_command_line(const std::vector<std::string>& words, const Environment& e
     return root.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   for (const auto& parsed : all) {
-    if (parsed->app->parsed()) return run_parsed(*parsed, config_file, environment);
+    // A command under a command counts for both.
+    if (parsed->app->parsed() && parsed->app->get_subcommands().empty())
+      return run_parsed(*parsed, config_file, environment);
   }
   return kExitUsage;
 }

@@ -24,6 +24,7 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
                       resolve_model(gateway.model.kind, config.text("gateway.model"), invocation.environment));
   MC_ASSIGN_OR_RETURN(gateway.conductor.placement, conductor::parse_placement(config.text("gateway.placement")));
   MC_ASSIGN_OR_RETURN(gateway.conductor.admission, conductor::parse_admission(config.text("gateway.admission")));
+  gateway.conductor.decode_time = from_ms(config.number("gateway.t_d_s") * 1000);
   gateway.conductor.slo = {.ttft = from_ms(config.number("gateway.ttft_slo_s") * 1000),
                            .tbt = from_ms(config.number("gateway.tbt_slo_ms"))};
   gateway.cost_profile = gateway.model.kind == "simulated" ? "laptop" : "smollm2-cpu";

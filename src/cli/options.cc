@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "sim/cache/cache_replay.h"
+#include "sim/cluster/cluster.h"
+#include "sim/experiment/experiment.h"
+#include "sim/trace/trace_reader.h"
 #include "store/core/eviction/eviction_policy.h"
 
 namespace mooncake::cli {
@@ -90,8 +93,11 @@ void add_engine(Table& table) {
 void add_scheduling(Table& table) {
   table.text("placement", "cost-min", "How the Conductor chooses instances.",
              {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"});
-  table.text("admission", "none", "Whom the Conductor refuses: `early` refuses what could not meet the objectives.",
-             {"none", "early"});
+  table.text("admission", "none",
+             "Whom the Conductor refuses: all but `none` refuse what could not meet the objectives; they differ in how "
+             "they foresee decode.",
+             {"none", "baseline", "early", "predictive", "survival"});
+  table.number("t_d_s", "10", 0.001, 86'400, "predictive: how long every request is taken to decode, in seconds.");
   table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, in seconds.");
   table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, in milliseconds.");
 }
@@ -123,10 +129,20 @@ void add_trace(Table& table) {
 }
 
 void add_sim(Table& table) {
+  table.section("sim");
+  std::vector<std::string_view> names = {""};
+  for (const sim::Experiment& known : sim::experiments()) names.push_back(known.name);
+  table.text("experiment", "", "Which experiment to run; see docs/simulator.md.", std::move(names));
+  table.text("trace", "", "The workload, where the experiment does not make its own; empty: a generated one.");
+  table.text("html", "", "Where the page with the charts goes; empty: none.");
+  table.integer("seed", "1", 0, 9.0e18, "Of everything that is drawn.");
+  table.json("The report");
+
   table.section("sim_cache");
   add_trace(table);
   std::vector<std::string_view> policies = {"default"};
   for (const std::string_view name : store::eviction_policy_names()) policies.push_back(name);
+  std::vector<std::string_view> store_policies = policies;
   policies.push_back("opt");
   table.text("policy", "default", "What goes when a cache is full; `opt` knows the future and bounds all others.",
              std::move(policies));
@@ -134,6 +150,31 @@ void add_sim(Table& table) {
   table.integer("nodes", "1", 1, sim::kCacheNodesMax, "Caches that share the requests.");
   table.text("routing", "random", "Which node gets a request.", {"random", "round-robin"});
   table.json("The hit rates");
+
+  table.section("sim_run");
+  add_trace(table);
+  table.integer("prefill", "8", 1, sim::kClusterInstancesMax, "Prefill instances, each with a cache.");
+  table.integer("decode", "8", 1, sim::kClusterInstancesMax, "Decode instances.");
+  add_scheduling(table);
+  table.number("balancing_threshold", "1.3", 0, 1e9, "algorithm1: fetch if the best prefix is so many times the own.");
+  table.text("profile", "llama3-70b@8xA800", "What prefill, steps and transfers take.");
+  table.text("policy", "default", "What goes when a cache is full.", std::move(store_policies));
+  table.text("cache_blocks_per_node", "inf",
+             "Blocks of 512 tokens in the cache of a prefill instance; `inf`: no limit.");
+  table.number("link_gbps", "800", 1e-6, 1e9, "What a node sends, in gigabits a second.");
+  table.number("speed", "1", 1e-6, 1e6, "Arrivals come so many times as fast.");
+  table.integer("decode_kv_tokens", "1400000", 1, 1e15, "Tokens of KVCache that a decode instance holds.");
+  table.boolean("prefill_only", "false", "Requests end with their first token.");
+  table.integer("seed", "0", 0, 9.0e18, "Of random placement.");
+  table.json("The figures");
+
+  table.section("trace");
+  table.text("preset", "conversation", "The published workload whose means it has.",
+             {"conversation", "toolagent", "synthetic"});
+  table.integer("requests", "12031", 1, sim::kTraceRequestsMax, "How many.");
+  table.number("rate", "0", 0, 1e6, "Requests a second; 0: the published one.");
+  table.integer("seed", "0", 0, 9.0e18, "Of all draws.");
+  table.text("output", "", "Where it goes; empty: standard output.");
 
   table.section("sim_workload");
   add_trace(table);

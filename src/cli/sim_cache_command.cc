@@ -1,10 +1,10 @@
 // `mooncake sim cache`: a trace through caches, hit rates out.
 #include <fmt/core.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "cli/json_output.h"
+#include "cli/sim_options.h"
 #include "cli/tool_commands.h"
 #include "sim/cache/cache_replay.h"
 #include "sim/trace/trace_reader.h"
@@ -12,22 +12,11 @@
 namespace mooncake::cli {
 namespace {
 
-/// "inf" or a number of blocks.
-Result<std::optional<std::uint64_t>> parse_capacity(const std::string& text) {
-  if (text == "inf") return std::optional<std::uint64_t>();
-  std::uint64_t blocks = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), blocks);
-  if (error != std::errc() || end != text.data() + text.size() || blocks == 0) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("--capacity-blocks: expected a number of blocks or \"inf\", got \"{}\"", text));
-  }
-  return std::optional(blocks);
-}
-
 Result<sim::CacheReplayConfig> replay_config(const Config& config) {
   sim::CacheReplayConfig replay;
   replay.policy = config.text("sim_cache.policy");
-  MC_ASSIGN_OR_RETURN(replay.capacity_blocks, parse_capacity(config.text("sim_cache.capacity_blocks")));
+  MC_ASSIGN_OR_RETURN(replay.capacity_blocks,
+                      parse_capacity("--capacity-blocks", config.text("sim_cache.capacity_blocks")));
   replay.nodes = static_cast<std::uint32_t>(config.integer("sim_cache.nodes"));
   if (config.text("sim_cache.routing") == "round-robin") replay.routing = sim::CacheRouting::kRoundRobin;
   return replay;

@@ -26,6 +26,7 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   if (up.run_dir.empty()) up.run_dir = default_run_dir(invocation.environment);
   up.placement = config.text("up.placement");
   up.admission = config.text("up.admission");
+  up.t_d_s = config.number("up.t_d_s");
   up.ttft_slo_s = config.number("up.ttft_slo_s");
   up.tbt_slo_ms = config.number("up.tbt_slo_ms");
   up.pool_bytes = static_cast<std::uint64_t>(config.integer("up.pool_bytes"));

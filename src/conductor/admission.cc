@@ -37,12 +37,18 @@ std::optional<Refusal> judge(AdmissionPolicy policy, const Slo& slo, const Place
   }
   if (policy == AdmissionPolicy::kNone) return std::nullopt;
   if (auto refusal = judge_ttft(slo.ttft, placed)) return refusal;
-  const Nanos drain = std::max(placed.decode_drain, kRetryAfterMin);
-  if (placed.decode.fit == DecodeFit::kFull) return Refusal{"every decode instance is full", drain};
-  if (placed.decode.tbt > slo.tbt) {
-    return Refusal{fmt::format("predicted time between tokens {} breaks the objective {}", seconds(placed.decode.tbt),
-                               seconds(slo.tbt)),
-                   drain};
+  if (policy == AdmissionPolicy::kBaseline) return std::nullopt;
+  return judge_decode(
+      {.objective = slo.tbt, .decode = placed.decode, .margin = placed.tbt_margin, .drain = placed.decode_drain});
+}
+
+std::optional<Refusal> judge_decode(const PlacedDecode& placed) {
+  const Nanos retry_after = std::max(placed.drain, kRetryAfterMin);
+  if (placed.decode.fit == DecodeFit::kFull) return Refusal{"every decode instance is full", retry_after};
+  if (placed.decode.tbt + placed.margin > placed.objective) {
+    return Refusal{fmt::format("predicted time between tokens {}, with a margin of {}, breaks the objective {}",
+                               seconds(placed.decode.tbt), seconds(placed.margin), seconds(placed.objective)),
+                   retry_after};
   }
   return std::nullopt;
 }

@@ -1,10 +1,13 @@
 // Admission: whether a placed request is served or refused now, before it costs a prefill that nobody would wait for.
 //
-//   none    refuses only what can never be served.
-//   early   also refuses when the predicted TTFT, with the margin by which predictions have been short lately, or the
-//           predicted TBT breaks the request's objective, or no decode instance has room.
+//   none        refuses only what can never be served.
+//   baseline    refuses when the predicted TTFT, with the margin by which predictions have been short lately, breaks
+//               the request's objective; and a second time, when the prefill has been spent, if its decode instance is
+//               full then or would break the objective for the TBT.
+//   early       judges both at once, by what decode runs now.
+//   predictive, survival: likewise, by what decode will be running when the prefill is over; decode_outlook.h.
 //
-// Pure. Source: FAST'25, section 6.3 (early rejection); docs/conductor.md, overload.
+// Pure. Source: FAST'25, section 6.3, and arXiv 2407.00079, section 6 (early rejection); docs/conductor.md, overload.
 #pragma once
 
 #include <optional>
@@ -16,21 +19,27 @@
 
 namespace mooncake::conductor {
 
-/// To refuse, and why.
-struct Refusal {
-  std::string reason;   ///< one sentence
-  Nanos retry_after{};  ///< 0: trying again cannot help
-};
-
 /// What admission looks at: the chosen instances.
 struct Placed {
   const Candidate& prefill;
-  DecodeChoice decode;
+  DecodeChoice decode;   ///< under the policy's outlook
   Nanos decode_drain{};  ///< predicted until some running request ends
   Nanos ttft_margin{};   ///< what predictions have been short of lately
+  Nanos tbt_margin{};    ///< likewise
 };
 
-/// @return nothing if the request is admitted.
+/// The decode half of it.
+struct PlacedDecode {
+  Nanos objective{};  ///< for the TBT
+  DecodeChoice decode;
+  Nanos margin{};
+  Nanos drain{};
+};
+
+/// On arrival. @return nothing if the request is admitted.
 std::optional<Refusal> judge(AdmissionPolicy policy, const Slo& slo, const Placed& placed);
+
+/// The decode half alone. @return nothing if the request may join.
+std::optional<Refusal> judge_decode(const PlacedDecode& placed);
 
 }  // namespace mooncake::conductor

@@ -60,6 +60,13 @@ TEST(Admission, EarlyRefusesWhenDecodeIsFullOrTooSlow) {
   EXPECT_NE(slow->reason.find("time between tokens 0.051 s"), std::string::npos) << slow->reason;
 }
 
+TEST(Admission, BaselineLeavesDecodeForLater) {
+  const DecodeChoice full{.fit = DecodeFit::kFull, .tbt = Seconds(9)};
+  EXPECT_FALSE(judge_one(AdmissionPolicy::kBaseline, costs(0, 0, 10), full));
+  EXPECT_TRUE(judge_one(AdmissionPolicy::kBaseline, costs(5'000, 0, 10), full)) << "the TTFT is judged at once";
+  EXPECT_TRUE(judge_decode({.objective = kSlo.tbt, .decode = full, .drain = Seconds(3)}));
+}
+
 TEST(Admission, NoneRefusesOnlyWhatCanNeverBeServed) {
   EXPECT_FALSE(
       judge_one(AdmissionPolicy::kNone, costs(90'000, 0, 9'000), {.fit = DecodeFit::kFull, .tbt = Seconds(9)}));

@@ -35,7 +35,7 @@ PrefillFacts prefill_facts(const BoardSources& sources, const InstanceChange& in
 }
 
 DecodeFacts decode_facts(const BoardSources& sources, const InstanceChange& instance) {
-  const DecodeBookings load = sources.load.decode(instance.id);
+  const DecodeLoad load = sources.load.decode(instance.id);
   return {.instance = instance.id,
           .requests = load.requests,
           .kv_tokens = load.kv_tokens,
@@ -49,8 +49,10 @@ DecodeFacts decode_facts(const BoardSources& sources, const InstanceChange& inst
 Board gather(const BoardSources& sources, const RequestView& request, Instant now) {
   const kvcache::PrefixMatch match = sources.index.match(request.block_keys);
   Board board;
-  board.prompt = {
-      .prompt_tokens = request.prompt_tokens, .block_tokens = sources.block_tokens, .best_blocks = match.blocks_any};
+  board.prompt = {.prompt_tokens = request.prompt_tokens,
+                  .block_tokens = sources.block_tokens,
+                  .best_blocks = match.blocks_any,
+                  .computed_tokens_min = sources.computed_tokens_min};
   sources.instances.for_each_usable(Role::kPrefill, [&](const InstanceChange& instance) {
     board.prefill.push_back(prefill_facts(sources, instance, request, match, now));
   });

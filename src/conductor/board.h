@@ -28,6 +28,7 @@ struct BoardSources {
   const LoadEstimate& load;
   Bookings& bookings;  ///< asking for a sender's backlog expires what it has sent
   std::uint32_t block_tokens = 1;
+  std::uint32_t computed_tokens_min = 0;
 };
 
 Board gather(const BoardSources& sources, const RequestView& request, Instant now);

@@ -10,10 +10,10 @@ void Bookings::book(const Booking& booking, Instant now) {
   bookings_.emplace(booking.request, Parts{.booking = booking});
   prefill_[booking.prefill].push(booking.request, booking.prefill_work, now);
   if (booking.sender) senders_[*booking.sender].push(booking.request, booking.transfer_work, now);
-  DecodeBookings& decode = decode_[booking.decode];
-  decode.requests += 1;
-  decode.kv_tokens += booking.kv_tokens;
-  decode.prompt_tokens += booking.prompt_tokens;
+  decode_[booking.decode].push({.request = booking.request,
+                                .kv_tokens = booking.kv_tokens,
+                                .prompt_tokens = booking.prompt_tokens,
+                                .expected_join = booking.expected_join});
 }
 
 void Bookings::start_prefill(RequestNumber request, Instant now) {
@@ -27,6 +27,12 @@ void Bookings::end_prefill(RequestNumber request, Instant now) {
   if (at == bookings_.end()) return;
   drop_prefill(at->second, now);
   if (!at->second.decode) bookings_.erase(at);
+}
+
+void Bookings::join_decode(RequestNumber request, Instant now) {
+  const auto at = bookings_.find(request);
+  if (at == bookings_.end() || !at->second.decode) return;
+  decode_[at->second.booking.decode].join(request, now);
 }
 
 void Bookings::release(RequestNumber request, Instant now) {
@@ -55,9 +61,15 @@ const WorkLine& Bookings::prefill_line(InstanceId instance) const {
   return at == prefill_.end() ? kNone : at->second;
 }
 
-DecodeBookings Bookings::decode(InstanceId instance) const {
+const DecodeLine& Bookings::decode_line(InstanceId instance) const {
+  static const DecodeLine kNone;
   const auto at = decode_.find(instance);
-  return at == decode_.end() ? DecodeBookings{} : at->second;
+  return at == decode_.end() ? kNone : at->second;
+}
+
+const Booking* Bookings::find(RequestNumber request) const {
+  const auto at = bookings_.find(request);
+  return at == bookings_.end() ? nullptr : &at->second.booking;
 }
 
 Nanos Bookings::sender_backlog(NodeId node, Instant now) {
@@ -79,11 +91,7 @@ void Bookings::drop_prefill(Parts& parts, Instant now) {
 void Bookings::drop_decode(Parts& parts) {
   if (!parts.decode) return;
   parts.decode = false;
-  DecodeBookings& decode = decode_[parts.booking.decode];
-  CHECK(decode.requests > 0 && decode.kv_tokens >= parts.booking.kv_tokens);
-  decode.requests -= 1;
-  decode.kv_tokens -= parts.booking.kv_tokens;
-  decode.prompt_tokens -= parts.booking.prompt_tokens;
+  CHECK(decode_[parts.booking.decode].remove(parts.booking.request));
 }
 
 }  // namespace mooncake::conductor

@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "conductor/conductor.h"
+#include "conductor/decode_line.h"
 #include "conductor/work_line.h"
 
 namespace mooncake::conductor {
@@ -28,13 +29,8 @@ struct Booking {
   Nanos transfer_work{};
   std::uint32_t prompt_tokens = 0;
   std::uint64_t kv_tokens = 0;  ///< prompt and longest answer
-};
-
-/// What a decode instance has been given and has not finished.
-struct DecodeBookings {
-  std::uint32_t requests = 0;
-  std::uint64_t kv_tokens = 0;
-  std::uint64_t prompt_tokens = 0;
+  Instant expected_join{};      ///< when it would be there for decode
+  Nanos tbt_objective{};
 };
 
 class Bookings {
@@ -43,19 +39,23 @@ class Bookings {
   void book(const Booking& booking, Instant now);
 
   void start_prefill(RequestNumber request, Instant now);
-  /// Releases prefill and transfer; decode stays. These three ignore unknown requests and parts.
+  /// Releases prefill and transfer; decode stays. These four ignore unknown requests and parts.
   void end_prefill(RequestNumber request, Instant now);
+  /// It runs on its decode instance.
+  void join_decode(RequestNumber request, Instant now);
   void release(RequestNumber request, Instant now);
   /// Releases the parts on an instance that is gone; the other parts stay until their phases end.
   void release_instance(InstanceId instance, Instant now);
 
   /// Predicted prefill work booked on an instance and not done, by time. See WorkLine.
   [[nodiscard]] const WorkLine& prefill_line(InstanceId instance) const;
-  [[nodiscard]] DecodeBookings decode(InstanceId instance) const;
+  /// What a decode instance has been given and has not finished.
+  [[nodiscard]] const DecodeLine& decode_line(InstanceId instance) const;
   /// Predicted time until the node has sent all transfers that were booked on it.
   [[nodiscard]] Nanos sender_backlog(NodeId node, Instant now);
 
-  [[nodiscard]] bool knows(RequestNumber request) const { return bookings_.contains(request); }
+  /// The booking, if there is one; until the next change.
+  [[nodiscard]] const Booking* find(RequestNumber request) const;
   [[nodiscard]] std::size_t size() const { return bookings_.size(); }
 
  private:
@@ -69,7 +69,7 @@ class Bookings {
 
   absl::flat_hash_map<RequestNumber, Parts> bookings_;
   absl::flat_hash_map<InstanceId, WorkLine> prefill_;
-  absl::flat_hash_map<InstanceId, DecodeBookings> decode_;
+  absl::flat_hash_map<InstanceId, DecodeLine> decode_;
   absl::flat_hash_map<NodeId, WorkLine> senders_;
 };
 

@@ -29,18 +29,34 @@ TEST(Bookings, CountUntilTheirPhasesEnd) {
   bookings.book(booking(1), kNow);
   EXPECT_EQ(bookings.prefill_line(kPrefill).left(kNow), Millis(100));
   EXPECT_EQ(bookings.sender_backlog(kNode, kNow), Millis(20));
-  EXPECT_EQ(bookings.decode(kDecode).kv_tokens, 1500u);
+  EXPECT_EQ(bookings.decode_line(kDecode).all().kv_tokens, 1500u);
 
   bookings.end_prefill(RequestNumber{1}, kNow);
   EXPECT_EQ(bookings.prefill_line(kPrefill).size(), 0u);
   EXPECT_EQ(bookings.sender_backlog(kNode, kNow), Millis(0));
-  EXPECT_EQ(bookings.decode(kDecode).requests, 1u);
+  EXPECT_EQ(bookings.decode_line(kDecode).all().requests, 1u);
 
   bookings.release(RequestNumber{1}, kNow);
-  EXPECT_EQ(bookings.decode(kDecode).requests, 0u);
+  EXPECT_EQ(bookings.decode_line(kDecode).all().requests, 0u);
   EXPECT_EQ(bookings.size(), 0u);
   bookings.release(RequestNumber{1}, kNow);
   bookings.end_prefill(RequestNumber{99}, kNow);
+}
+
+TEST(Bookings, KnowWhoRunsAndWhoIsPromised) {
+  Bookings bookings;
+  bookings.book(booking(1), kNow);
+  bookings.book(booking(2), kNow);
+  EXPECT_EQ(bookings.decode_line(kDecode).joined().requests, 0u);
+  bookings.join_decode(RequestNumber{2}, kNow + Millis(5));
+  bookings.join_decode(RequestNumber{2}, kNow + Millis(7));
+  bookings.join_decode(RequestNumber{99}, kNow);
+  EXPECT_EQ(bookings.decode_line(kDecode).joined().requests, 1u);
+  EXPECT_EQ(bookings.decode_line(kDecode).joined().kv_tokens, 1500u);
+  EXPECT_EQ(bookings.decode_line(kDecode).pieces()[1].joined, kNow + Millis(5));
+  bookings.release(RequestNumber{2}, kNow + Millis(9));
+  EXPECT_EQ(bookings.decode_line(kDecode).joined().requests, 0u);
+  EXPECT_EQ(bookings.decode_line(kDecode).all().requests, 1u);
 }
 
 TEST(Bookings, BookingAgainReplaces) {
@@ -48,7 +64,7 @@ TEST(Bookings, BookingAgainReplaces) {
   bookings.book(booking(1), kNow);
   bookings.book(booking(1), kNow);
   EXPECT_EQ(bookings.prefill_line(kPrefill).size(), 1u);
-  EXPECT_EQ(bookings.decode(kDecode).requests, 1u);
+  EXPECT_EQ(bookings.decode_line(kDecode).all().requests, 1u);
 }
 
 TEST(Bookings, TransfersEndByPrediction) {
@@ -66,7 +82,7 @@ TEST(Bookings, LostInstanceReleasesItsPartOnly) {
   bookings.book(booking(1), kNow);
   bookings.release_instance(kPrefill, kNow);
   EXPECT_EQ(bookings.prefill_line(kPrefill).size(), 0u);
-  EXPECT_EQ(bookings.decode(kDecode).requests, 1u) << "decode may have the whole KVCache already";
+  EXPECT_EQ(bookings.decode_line(kDecode).all().requests, 1u) << "decode may have the whole KVCache already";
   bookings.release_instance(kDecode, kNow);
   EXPECT_EQ(bookings.size(), 0u);
 }
@@ -126,7 +142,7 @@ TEST(Bookings, AreConservedOnRandomUse) {
     ASSERT_EQ(bookings.size(), twin.size());
     for (std::uint32_t id = 0; id < 6; ++id) {
       std::uint32_t prompts = 0;
-      DecodeBookings decode;
+      DecodeLoad decode;
       for (const auto& [n, entry] : twin) {
         prompts += entry.prefill && entry.booking.prefill == InstanceId{id};
         if (!entry.decode || entry.booking.decode != InstanceId{id}) continue;
@@ -135,9 +151,9 @@ TEST(Bookings, AreConservedOnRandomUse) {
         decode.prompt_tokens += entry.booking.prompt_tokens;
       }
       ASSERT_EQ(bookings.prefill_line(InstanceId{id}).size(), prompts) << "step " << step;
-      ASSERT_EQ(bookings.decode(InstanceId{id}).requests, decode.requests);
-      ASSERT_EQ(bookings.decode(InstanceId{id}).kv_tokens, decode.kv_tokens);
-      ASSERT_EQ(bookings.decode(InstanceId{id}).prompt_tokens, decode.prompt_tokens);
+      ASSERT_EQ(bookings.decode_line(InstanceId{id}).all().requests, decode.requests);
+      ASSERT_EQ(bookings.decode_line(InstanceId{id}).all().kv_tokens, decode.kv_tokens);
+      ASSERT_EQ(bookings.decode_line(InstanceId{id}).all().prompt_tokens, decode.prompt_tokens);
     }
   }
   for (std::uint64_t number = 0; number < 30; ++number) bookings.release(RequestNumber{number}, now);

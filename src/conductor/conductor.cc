@@ -3,6 +3,7 @@
 #include "conductor/conductor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/check.h"
@@ -10,11 +11,12 @@
 #include "conductor/board.h"
 #include "conductor/bookings.h"
 #include "conductor/decode_durations.h"
+#include "conductor/decode_outlook.h"
 #include "conductor/explain.h"
 #include "conductor/instance_table.h"
 #include "conductor/load_estimate.h"
 #include "conductor/placement.h"
-#include "conductor/ttft_margin.h"
+#include "conductor/prediction_margin.h"
 #include "kvcache/prefix_index.h"
 
 namespace mooncake::conductor {
@@ -22,8 +24,8 @@ namespace {
 
 // Until a worker that died is started again.
 constexpr Nanos kRetryAfterNoInstance = Seconds(1);
-// The average prompt follows the last twenty requests or so.
-constexpr double kAveragePromptWeight = 0.05;
+// Averages follow the last twenty requests or so.
+constexpr double kAverageWeight = 0.05;
 
 class ConductorCore final : public Conductor {
  public:
@@ -34,7 +36,9 @@ class ConductorCore final : public Conductor {
 
   Decision on_request(const RequestView& request, Instant now) override;
   void on_phase(RequestNumber request, Phase phase, Instant now) override;
+  [[nodiscard]] std::optional<Refusal> before_decode(RequestNumber request, Instant now) override;
   void on_prefill_actual(InstanceId instance, const PrefillActual& actual) override;
+  void on_tbt_actual(RequestNumber request, Nanos tbt, Instant now) override { tbt_margin_.observe(request, tbt, now); }
   void on_cache(std::span<const CacheEvent> events, Instant now) override;
   void on_stats(const InstanceStats& stats, Instant now) override;
   void on_instance(const InstanceChange& change, Instant now) override;
@@ -45,6 +49,12 @@ class ConductorCore final : public Conductor {
   [[nodiscard]] std::optional<Refusal> refuse_unplaced(const Board& board, const RequestView& request) const;
   std::size_t choose_prefill(const Board& board, std::span<const Candidate> prefill, const RequestView& request);
   void place(const Board& board, const RequestView& request, Instant now, Decision& decision);
+  [[nodiscard]] DecodeChoice look_ahead(const DecodeFacts& facts, const DecodeNeed& need, Instant now,
+                                        Nanos ttft) const;
+  void forget_promises(RequestNumber request) {
+    ttft_margin_.drop(request);
+    tbt_margin_.drop(request);
+  }
   void accept(const Board& board, const RequestView& request, const Candidate& prefill, const DecodeFacts& decode,
               Instant now, Decision& decision);
 
@@ -55,9 +65,11 @@ class ConductorCore final : public Conductor {
   Bookings bookings_;
   LoadEstimate load_;
   DecodeDurations durations_;
-  TtftMargin margin_;
+  PredictionMargin ttft_margin_{kTtftDeviations};
+  PredictionMargin tbt_margin_{kTbtDeviations};
   PrefillChooser chooser_;
   double average_prompt_tokens_ = 0;
+  double average_ttft_ms_ = 0;  // predicted, of those that were accepted
 };
 
 Decision refuse(Decision decision, Refusal refusal) {
@@ -74,13 +86,14 @@ std::uint64_t kv_tokens_of(const RequestView& request) {
 Decision ConductorCore::on_request(const RequestView& request, Instant now) {
   bookings_.release(request.number, now);  // it is decided again after a failure
   durations_.drop(request.number);
-  margin_.drop(request.number);
-  average_prompt_tokens_ += kAveragePromptWeight * (request.prompt_tokens - average_prompt_tokens_);
+  forget_promises(request.number);
+  average_prompt_tokens_ += kAverageWeight * (request.prompt_tokens - average_prompt_tokens_);
   const Board board = gather({.instances = instances_,
                               .index = index_,
                               .load = load_,
                               .bookings = bookings_,
-                              .block_tokens = config_.block_tokens},
+                              .block_tokens = config_.block_tokens,
+                              .computed_tokens_min = config_.computed_tokens_min},
                              request, now);
   Decision decision;
   decision.candidates = candidates(board, request);
@@ -134,9 +147,10 @@ std::size_t ConductorCore::choose_prefill(const Board& board, std::span<const Ca
 void ConductorCore::place(const Board& board, const RequestView& request, Instant now, Decision& decision) {
   const auto prefill_candidates = std::span(decision.candidates).first(board.prefill.size());
   const Candidate prefill = prefill_candidates[choose_prefill(board, prefill_candidates, request)];
-  const DecodeChoice choice =
-      choose_decode(board.decode, request.prompt_tokens, kv_tokens_of(request), request.slo.tbt, *cost_);
-  const DecodeFacts& decode = board.decode[choice.index];
+  const DecodeNeed need{
+      .prompt_tokens = request.prompt_tokens, .kv_tokens = kv_tokens_of(request), .tbt_objective = request.slo.tbt};
+  const DecodeFacts& decode = board.decode[choose_decode(board.decode, need, *cost_).index];
+  const DecodeChoice choice = look_ahead(decode, need, now, prefill.ttft);
   decision.prefill = prefill.instance;
   decision.decode = decode.instance;
   decision.predicted_ttft = prefill.ttft;
@@ -148,7 +162,8 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
             {.prefill = prefill,
              .decode = choice,
              .decode_drain = drain,
-             .ttft_margin = margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now)});
+             .ttft_margin = ttft_margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now),
+             .tbt_margin = tbt_margin_.margin({.predicted = choice.tbt, .objective = request.slo.tbt}, now)});
   if (refusal) {
     decision = refuse(std::move(decision), std::move(*refusal));
   } else {
@@ -156,9 +171,25 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   }
 }
 
+// The chosen instance as the admission policy expects it; what others gave it counts as it was reported.
+DecodeChoice ConductorCore::look_ahead(const DecodeFacts& facts, const DecodeNeed& need, Instant now,
+                                       Nanos ttft) const {
+  const OutlookQuestion question{
+      .now = now, .ttft = ttft, .average_ttft = from_ms(average_ttft_ms_), .decode_time = config_.decode_time};
+  DecodeLoad load = expected_load(config_.admission, bookings_.decode_line(facts.instance), question, durations_);
+  load += load_.foreign_decode(facts.instance);
+  DecodeFacts expected = facts;
+  expected.requests = load.requests;
+  expected.kv_tokens = load.kv_tokens;
+  expected.prompt_tokens = load.prompt_tokens;
+  return evaluate_decode(0, expected, need, *cost_);
+}
+
 void ConductorCore::accept(const Board& board, const RequestView& request, const Candidate& prefill,
                            const DecodeFacts& decode, Instant now, Decision& decision) {
   decision.verdict = Verdict::kAccept;
+  average_ttft_ms_ =
+      average_ttft_ms_ == 0 ? to_ms(prefill.ttft) : std::lerp(average_ttft_ms_, to_ms(prefill.ttft), kAverageWeight);
   if (prefill.reused_blocks < board.prompt.best_blocks) decision.reuse_blocks_max = prefill.reused_blocks;
   decision.recompute = decision.reuse_blocks_max == 0;
   decision.reason =
@@ -174,14 +205,17 @@ void ConductorCore::accept(const Board& board, const RequestView& request, const
                   .decode = decode.instance,
                   .prefill_work = prefill.prefill,
                   .prompt_tokens = request.prompt_tokens,
-                  .kv_tokens = kv_tokens_of(request)};
+                  .kv_tokens = kv_tokens_of(request),
+                  .expected_join = now + prefill.ttft,
+                  .tbt_objective = request.slo.tbt};
   if (prefill.reused_blocks > prefill.local_prefix_blocks) {
     booking.sender = prefill.fetch_from;
     const std::uint32_t blocks = prefill.reused_blocks - prefill.local_prefix_blocks;
     booking.transfer_work = cost_->transfer(blocks * config_.block_tokens, false);
   }
   bookings_.book(booking, now);
-  margin_.expect(request.number, {.predicted = prefill.ttft, .objective = request.slo.ttft}, now);
+  ttft_margin_.expect(request.number, {.predicted = prefill.ttft, .objective = request.slo.ttft}, now);
+  tbt_margin_.expect(request.number, {.predicted = decision.predicted_tbt, .objective = request.slo.tbt}, now);
 }
 
 void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {
@@ -189,19 +223,43 @@ void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {
     case Phase::kPrefillStart:
       return bookings_.start_prefill(request, now);
     case Phase::kPrefillEnd:
-      margin_.first_token(request, now);
+      if (const auto accepted = ttft_margin_.accepted(request)) ttft_margin_.observe(request, now - *accepted, now);
       return bookings_.end_prefill(request, now);
     case Phase::kDecodeJoin:
-      if (bookings_.knows(request)) durations_.join(request, now);
-      return;
+      if (bookings_.find(request) != nullptr) durations_.join(request, now);
+      return bookings_.join_decode(request, now);
     case Phase::kDecodeEnd:
       durations_.end(request, now);
+      forget_promises(request);
       return bookings_.release(request, now);
     case Phase::kAbort:
       durations_.drop(request);
-      margin_.drop(request);
+      forget_promises(request);
       return bookings_.release(request, now);
   }
+}
+
+std::optional<Refusal> ConductorCore::before_decode(RequestNumber request, Instant now) {
+  const Booking* booking = bookings_.find(request);
+  if (config_.admission != AdmissionPolicy::kBaseline || booking == nullptr) return std::nullopt;
+  const InstanceChange* instance = instances_.usable(booking->decode, Role::kDecode);
+  if (instance == nullptr) return std::nullopt;  // its loss is reported as such
+  DecodeLoad load = bookings_.decode_line(booking->decode).joined();
+  load += load_.foreign_decode(booking->decode);
+  const DecodeFacts facts{.instance = booking->decode,
+                          .requests = load.requests,
+                          .kv_tokens = load.kv_tokens,
+                          .prompt_tokens = load.prompt_tokens,
+                          .sequences_max = instance->sequences_max,
+                          .kv_tokens_max = instance->kv_tokens_max};
+  const DecodeNeed need{.prompt_tokens = booking->prompt_tokens,
+                        .kv_tokens = booking->kv_tokens,
+                        .tbt_objective = booking->tbt_objective};
+  const DecodeChoice decode = evaluate_decode(0, facts, need, *cost_);
+  return judge_decode({.objective = need.tbt_objective,
+                       .decode = decode,
+                       .margin = tbt_margin_.margin({.predicted = decode.tbt, .objective = need.tbt_objective}, now),
+                       .drain = durations_.until_one_ends(load.requests)});
 }
 
 void ConductorCore::on_prefill_actual(InstanceId instance, const PrefillActual& actual) {
@@ -229,7 +287,7 @@ void ConductorCore::on_cache(std::span<const CacheEvent> events, Instant) {
 void ConductorCore::on_stats(const InstanceStats& stats, Instant now) {
   if (!instances_.exists(stats.id)) return;  // a late report of an instance that is gone
   load_.on_stats(stats, now);
-  const DecodeBookings own = bookings_.decode(stats.id);
+  const DecodeLoad& own = bookings_.decode_line(stats.id).all();
   if (stats.tbt <= Nanos{0} || stats.running == 0 || own.requests == 0) return;
   // Contexts are known by their prompts only; the correction absorbs what answers add to them.
   const std::uint64_t context = own.prompt_tokens * std::min(stats.running, own.requests) / own.requests;
@@ -253,7 +311,7 @@ double ConductorCore::pool_load(Role role, Instant now) const {
       const Nanos ttft = load_.prefill_queue(instance.id, now) + cost_->prefill(id, prompt, 0);
       least = std::min(least, to_ms(ttft) / to_ms(config_.slo.ttft));
     } else {
-      const DecodeBookings load = load_.decode(instance.id);
+      const DecodeLoad load = load_.decode(instance.id);
       const Nanos tbt = cost_->tbt(id, load.requests + 1, load.prompt_tokens + prompt);
       least = std::min(least, to_ms(tbt) / to_ms(config_.slo.tbt));
     }

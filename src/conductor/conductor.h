@@ -19,6 +19,7 @@
 #include "base/key128.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "kvcache/chunk_plan.h"
 #include "kvcache/cost_model.h"
 #include "kvcache/slo.h"
 
@@ -41,11 +42,10 @@ enum class PlacementPolicy : std::uint8_t {
   kLeastTime,
   kLocal,
 };
-enum class AdmissionPolicy : std::uint8_t { kNone, kEarly };
+enum class AdmissionPolicy : std::uint8_t { kNone, kBaseline, kEarly, kPredictive, kSurvival };
 
 /// Names as on the command line: "cost-min", "algorithm1", "random", "round-robin", "least-outstanding",
-/// "least-time", "local"; "none",
-/// "early".
+/// "least-time", "local"; "none", "baseline", "early", "predictive", "survival".
 /// @return kInvalidArgument, naming the choices.
 Result<PlacementPolicy> parse_placement(std::string_view name);
 Result<AdmissionPolicy> parse_admission(std::string_view name);
@@ -60,7 +60,9 @@ struct ConductorConfig {
   Slo slo{};
   double balancing_threshold = 1.3;  ///< algorithm1: best prefix / own prefix above which the transfer is taken
   std::uint32_t block_tokens = 64;
-  std::uint64_t seed = 0;  ///< for kRandom
+  std::uint32_t computed_tokens_min = kvcache::kChunkTokensMin;  ///< of a prompt, however much of it is cached
+  Nanos decode_time = Seconds(10);  ///< predictive: t_d, how long every request is taken to decode
+  std::uint64_t seed = 0;           ///< for kRandom
 };
 
 struct InstanceChange {
@@ -115,6 +117,12 @@ struct Candidate {
   Nanos tbt{};   ///< decode candidates
 };
 
+/// To refuse, and why.
+struct Refusal {
+  std::string reason;   ///< one sentence
+  Nanos retry_after{};  ///< 0: trying again cannot help
+};
+
 enum class Verdict : std::uint8_t { kAccept, kReject };
 
 struct Decision {
@@ -150,8 +158,13 @@ class Conductor {
   virtual Decision on_request(const RequestView& request, Instant now) = 0;
   /// kPrefillEnd releases the prefill booking; kDecodeEnd and kAbort release everything. Unknown numbers are ignored.
   virtual void on_phase(RequestNumber request, Phase phase, Instant now) = 0;
+  /// Whether a request whose prefill is over may decode; asked after its kPrefillEnd. Only the baseline admission ever
+  /// refuses here: the prefill was for nothing then, and kAbort has to follow. Unknown numbers may.
+  [[nodiscard]] virtual std::optional<Refusal> before_decode(RequestNumber request, Instant now) = 0;
   /// Corrects the cost model for that instance.
   virtual void on_prefill_actual(InstanceId instance, const PrefillActual& actual) = 0;
+  /// The TBT that a request was judged by (kvcache::request_tbt), before its kDecodeEnd; not for answers without gaps.
+  virtual void on_tbt_actual(RequestNumber request, Nanos tbt, Instant now) = 0;
   virtual void on_cache(std::span<const CacheEvent> events, Instant now) = 0;
   virtual void on_stats(const InstanceStats& stats, Instant now) = 0;
   /// kDown also releases every booking on that instance.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <set>
 
@@ -13,6 +14,9 @@ namespace {
 using testing::make_keys;
 using testing::PlainCosts;
 using testing::up;
+
+constexpr std::array kAdmissions = {AdmissionPolicy::kNone, AdmissionPolicy::kBaseline, AdmissionPolicy::kEarly,
+                                    AdmissionPolicy::kPredictive, AdmissionPolicy::kSurvival};
 
 Instant at(int ms) { return Instant(Millis(ms)); }
 
@@ -204,6 +208,68 @@ TEST(Conductor, EarlyAdmissionRefusesUntilTheQueueHasDrained) {
   EXPECT_EQ(cluster.ask(20, make_keys(20, 10), 600).verdict, Verdict::kAccept);
 }
 
+// One decode instance with room for the objective of two; A and B run there, C is in prefill.
+struct BusyDecode {
+  explicit BusyDecode(AdmissionPolicy admission) : cluster({.admission = admission, .decode_time = Millis(2000)}) {
+    cluster.request.slo = {.ttft = Seconds(60),
+                           .tbt = Micros(8'500)};  // three keep it: 6.6 ms and a fifth as margin; four do not: 8.9
+    for (const std::uint64_t number : {1, 2}) {
+      EXPECT_EQ(ask(number, 0), Verdict::kAccept);
+      finish_prefill(number, 10);
+      cluster.conductor->on_phase(RequestNumber{number}, Phase::kDecodeJoin, at(10));
+    }
+  }
+  Verdict ask(std::uint64_t number, int at_ms) { return cluster.ask(number, make_keys(number, 19), at_ms, 0).verdict; }
+  void finish_prefill(std::uint64_t number, int at_ms) const {
+    cluster.conductor->on_phase(RequestNumber{number}, Phase::kPrefillEnd, at(at_ms));
+  }
+  Cluster cluster;
+};
+
+TEST(Conductor, EarlyAdmissionLooksAtWhoDecodesNow) {
+  BusyDecode busy(AdmissionPolicy::kEarly);
+  EXPECT_EQ(busy.ask(3, 20), Verdict::kAccept);
+  EXPECT_EQ(busy.ask(4, 30), Verdict::kAccept) << "3 is in prefill and does not count";
+  busy.cluster.conductor->on_phase(RequestNumber{3}, Phase::kDecodeJoin, at(40));
+  EXPECT_EQ(busy.ask(5, 50), Verdict::kReject);
+}
+
+TEST(Conductor, PredictiveAdmissionLooksAtWhoDecodesThen) {
+  BusyDecode busy(AdmissionPolicy::kPredictive);
+  EXPECT_EQ(busy.ask(3, 20), Verdict::kAccept) << "in 1.2 s, with 1 and 2 who decode for 2 s";
+  EXPECT_EQ(busy.ask(4, 30), Verdict::kReject) << "in 1.2 s, with 1, 2 and 3";
+  EXPECT_EQ(busy.ask(5, 1'900), Verdict::kAccept) << "1 and 2 will be gone";
+}
+
+TEST(Conductor, SurvivalAdmissionLearnsHowLongRequestsDecode) {
+  BusyDecode busy(AdmissionPolicy::kSurvival);
+  EXPECT_EQ(busy.ask(3, 20), Verdict::kAccept);
+  EXPECT_EQ(busy.ask(4, 30), Verdict::kReject) << "nothing is known: all of them are there";
+  // 1 and 2 end after 0.5 s: so will the others, before a prompt of 1.2 s is there.
+  for (const std::uint64_t number : {1, 2}) {
+    busy.cluster.conductor->on_phase(RequestNumber{number}, Phase::kDecodeEnd, at(510));
+  }
+  busy.finish_prefill(3, 600);
+  busy.cluster.conductor->on_phase(RequestNumber{3}, Phase::kDecodeJoin, at(600));
+  for (std::uint64_t number = 10; number < 12; ++number) {
+    EXPECT_EQ(busy.ask(number, 610), Verdict::kAccept) << number;
+  }
+}
+
+TEST(Conductor, BaselineAdmissionJudgesDecodeWhenThePrefillIsSpent) {
+  BusyDecode busy(AdmissionPolicy::kBaseline);
+  for (const std::uint64_t number : {3, 4}) EXPECT_EQ(busy.ask(number, 20), Verdict::kAccept);
+  busy.finish_prefill(3, 1'300);
+  EXPECT_FALSE(busy.cluster.conductor->before_decode(RequestNumber{3}, at(1'300)));
+  busy.cluster.conductor->on_phase(RequestNumber{3}, Phase::kDecodeJoin, at(1'300));
+  busy.finish_prefill(4, 1'400);
+  const auto refusal = busy.cluster.conductor->before_decode(RequestNumber{4}, at(1'400));
+  ASSERT_TRUE(refusal);
+  EXPECT_NE(refusal->reason.find("time between tokens"), std::string::npos) << refusal->reason;
+  EXPECT_GT(refusal->retry_after, Nanos{0});
+  EXPECT_FALSE(busy.cluster.conductor->before_decode(RequestNumber{99}, at(1'400)));
+}
+
 TEST(Conductor, ReportsOfOthersWorkKeepRequestsAway) {
   Cluster cluster;
   cluster.conductor->on_stats({.id = InstanceId{0}, .outstanding = Seconds(5), .running = 1, .queued = 4}, at(0));
@@ -248,7 +314,7 @@ TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {
         PlacementPolicy::kLeastOutstanding, PlacementPolicy::kLeastTime, PlacementPolicy::kLocal}) {
     EXPECT_EQ(*parse_placement(placement_name(policy)), policy);
   }
-  for (const auto policy : {AdmissionPolicy::kNone, AdmissionPolicy::kEarly}) {
+  for (const auto policy : kAdmissions) {
     EXPECT_EQ(*parse_admission(admission_name(policy)), policy);
   }
   const auto unknown = parse_placement("best");
@@ -272,9 +338,11 @@ TEST(Conductor, SameInputGivesTheSameDecisions) {
   for (const auto policy :
        {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom, PlacementPolicy::kRoundRobin,
         PlacementPolicy::kLeastOutstanding, PlacementPolicy::kLeastTime, PlacementPolicy::kLocal}) {
-    const ConductorConfig config{.placement = policy, .admission = AdmissionPolicy::kEarly, .seed = 9};
-    Cluster a(config), b(config);
     Rng rng(21);
+    const ConductorConfig config{.placement = policy,
+                                 .admission = kAdmissions[static_cast<std::size_t>(policy) % kAdmissions.size()],
+                                 .seed = 9};
+    Cluster a(config), b(config);
     int now = 0;
     std::set<std::string> seen;
     for (std::uint64_t i = 0; i < 2'000; ++i) {

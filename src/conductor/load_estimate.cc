@@ -14,7 +14,7 @@ T excess(T reported, T own) {
 
 void LoadEstimate::on_stats(const InstanceStats& stats, Instant now) {
   const WorkLine& line = bookings_.prefill_line(stats.id);
-  const DecodeBookings own = bookings_.decode(stats.id);
+  const DecodeLoad& own = bookings_.decode_line(stats.id).all();
   Bias& bias = biases_[stats.id];
   bias.at = now;
   bias.work = stats.outstanding - line.left_of_pushed_by(now - kReportLag, now);
@@ -36,13 +36,16 @@ std::uint32_t LoadEstimate::prefill_requests(InstanceId instance) const {
   return static_cast<std::uint32_t>(std::max(std::int64_t{0}, own + bias(instance).prompts));
 }
 
-DecodeBookings LoadEstimate::decode(InstanceId instance) const {
-  DecodeBookings load = bookings_.decode(instance);
-  const Bias known = bias(instance);
-  load.requests += known.requests;
-  load.kv_tokens += known.kv_tokens;
-  load.prompt_tokens += known.kv_tokens;  // of others' requests we do not know how much of it is prompt
+DecodeLoad LoadEstimate::decode(InstanceId instance) const {
+  DecodeLoad load = bookings_.decode_line(instance).all();
+  load += foreign_decode(instance);
   return load;
+}
+
+DecodeLoad LoadEstimate::foreign_decode(InstanceId instance) const {
+  const Bias known = bias(instance);
+  // Of others' requests we do not know how much is prompt.
+  return {.requests = known.requests, .kv_tokens = known.kv_tokens, .prompt_tokens = known.kv_tokens};
 }
 
 LoadEstimate::Bias LoadEstimate::bias(InstanceId instance) const {

@@ -35,7 +35,9 @@ class LoadEstimate {
   /// Prompts that wait or run on a prefill instance.
   [[nodiscard]] std::uint32_t prefill_requests(InstanceId instance) const;
   /// Requests and KVCache tokens that a decode instance runs or is promised.
-  [[nodiscard]] DecodeBookings decode(InstanceId instance) const;
+  [[nodiscard]] DecodeLoad decode(InstanceId instance) const;
+  /// Of those, what is not in our bookings: other gateways'.
+  [[nodiscard]] DecodeLoad foreign_decode(InstanceId instance) const;
 
  private:
   struct Bias {

@@ -4,7 +4,6 @@
 #include <tuple>
 
 #include "base/check.h"
-#include "kvcache/chunk_plan.h"
 
 namespace mooncake::conductor {
 namespace {
@@ -23,8 +22,8 @@ Candidate evaluate_reuse(std::uint32_t reused_blocks, const PromptFacts& prompt,
     const std::uint32_t missing_tokens = (reused_blocks - facts.local_blocks) * prompt.block_tokens;
     candidate.transfer = facts.sender_backlog + cost.transfer(missing_tokens, false);
   }
-  const std::uint32_t reused_tokens =
-      kvcache::reusable_tokens(prompt.prompt_tokens, reused_blocks * prompt.block_tokens, prompt.block_tokens);
+  const std::uint32_t reused_tokens = kvcache::reusable_tokens(
+      prompt.prompt_tokens, reused_blocks * prompt.block_tokens, /*block_tokens=*/1, prompt.computed_tokens_min);
   candidate.prefill = cost.prefill(id, prompt.prompt_tokens, reused_tokens);
   candidate.ttft = candidate.transfer + candidate.queue + candidate.prefill;
   return candidate;
@@ -50,12 +49,12 @@ std::size_t least_ttft(std::span<const Candidate> candidates) {
   return static_cast<std::size_t>(std::ranges::min_element(candidates, {}, &Candidate::ttft) - candidates.begin());
 }
 
-DecodeFit fit_of(const DecodeFacts& facts, std::uint64_t kv_tokens, Nanos tbt, Nanos tbt_objective) {
+DecodeFit fit_of(const DecodeFacts& facts, const DecodeNeed& need, Nanos tbt) {
   const bool counts_tokens = facts.kv_tokens_max > 0;
-  if (facts.sequences_max == 0 || (counts_tokens && kv_tokens > facts.kv_tokens_max)) return DecodeFit::kNever;
+  if (facts.sequences_max == 0 || (counts_tokens && need.kv_tokens > facts.kv_tokens_max)) return DecodeFit::kNever;
   if (facts.requests >= facts.sequences_max) return DecodeFit::kFull;
-  if (counts_tokens && facts.kv_tokens + kv_tokens > facts.kv_tokens_max) return DecodeFit::kFull;
-  return tbt > tbt_objective ? DecodeFit::kBreaksTbt : DecodeFit::kFits;
+  if (counts_tokens && facts.kv_tokens + need.kv_tokens > facts.kv_tokens_max) return DecodeFit::kFull;
+  return tbt > need.tbt_objective ? DecodeFit::kBreaksTbt : DecodeFit::kFits;
 }
 
 }  // namespace
@@ -97,16 +96,20 @@ Nanos predicted_tbt(const DecodeFacts& facts, std::uint32_t prompt_tokens, const
   return cost.tbt(static_cast<std::uint32_t>(facts.instance), facts.requests + 1, facts.prompt_tokens + prompt_tokens);
 }
 
-DecodeChoice choose_decode(std::span<const DecodeFacts> facts, std::uint32_t prompt_tokens, std::uint64_t kv_tokens,
-                           Nanos tbt_objective, const kvcache::CostModel& cost) {
+DecodeChoice evaluate_decode(std::size_t index, const DecodeFacts& facts, const DecodeNeed& need,
+                             const kvcache::CostModel& cost) {
+  const Nanos tbt = predicted_tbt(facts, need.prompt_tokens, cost);
+  return {index, fit_of(facts, need, tbt), tbt};
+}
+
+DecodeChoice choose_decode(std::span<const DecodeFacts> facts, const DecodeNeed& need, const kvcache::CostModel& cost) {
   CHECK(!facts.empty());
   std::optional<DecodeChoice> best;
   const auto rank = [&](const DecodeChoice& choice) {
     return std::tuple(choice.fit, facts[choice.index].requests, facts[choice.index].kv_tokens);
   };
   for (std::size_t i = 0; i < facts.size(); ++i) {
-    const Nanos tbt = predicted_tbt(facts[i], prompt_tokens, cost);
-    const DecodeChoice choice{i, fit_of(facts[i], kv_tokens, tbt, tbt_objective), tbt};
+    const DecodeChoice choice = evaluate_decode(i, facts[i], need, cost);
     if (!best || rank(choice) < rank(*best)) best = choice;
   }
   return *best;

@@ -22,6 +22,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "conductor/conductor.h"
+#include "kvcache/chunk_plan.h"
 #include "kvcache/cost_model.h"
 
 namespace mooncake::conductor {
@@ -30,7 +31,8 @@ namespace mooncake::conductor {
 struct PromptFacts {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t block_tokens = 1;
-  std::uint32_t best_blocks = 0;  ///< leading blocks that are somewhere in the cache
+  std::uint32_t best_blocks = 0;  ///< leading blocks that are somewhere in the cache; the last may be partial
+  std::uint32_t computed_tokens_min = kvcache::kChunkTokensMin;
 };
 
 /// A prefill instance that could take it.
@@ -85,12 +87,22 @@ struct DecodeChoice {
   Nanos tbt{};
 };
 
+/// What a decode instance needs to know of a request.
+struct DecodeNeed {
+  std::uint32_t prompt_tokens = 0;
+  std::uint64_t kv_tokens = 0;  ///< with its longest answer
+  Nanos tbt_objective{};
+};
+
 /// Predicted step time on one instance with the request added.
 Nanos predicted_tbt(const DecodeFacts& facts, std::uint32_t prompt_tokens, const kvcache::CostModel& cost);
 
+/// What the instance of `facts`, number `index`, could do for it.
+DecodeChoice evaluate_decode(std::size_t index, const DecodeFacts& facts, const DecodeNeed& need,
+                             const kvcache::CostModel& cost);
+
 /// The least loaded instance (requests, then KVCache tokens, then id) of those that fit best. `facts` are not empty and
-/// ascend by id; `kv_tokens` is what the request needs with its longest answer.
-DecodeChoice choose_decode(std::span<const DecodeFacts> facts, std::uint32_t prompt_tokens, std::uint64_t kv_tokens,
-                           Nanos tbt_objective, const kvcache::CostModel& cost);
+/// ascend by id.
+DecodeChoice choose_decode(std::span<const DecodeFacts> facts, const DecodeNeed& need, const kvcache::CostModel& cost);
 
 }  // namespace mooncake::conductor

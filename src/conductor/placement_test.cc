@@ -220,11 +220,11 @@ DecodeFacts decode(std::uint32_t id, std::uint32_t requests, std::uint64_t kv_to
 TEST(DecodeChoice, LeastLoadedThatKeepsTheObjective) {
   const PlainCosts cost;  // step: 1 ms a sequence, 1 us a context token
   const std::vector<DecodeFacts> pool = {decode(0, 3, 3000), decode(1, 1, 8000), decode(2, 2, 1000)};
-  const DecodeChoice wide = choose_decode(pool, 1000, 1200, Millis(100), cost);
+  const DecodeChoice wide = choose_decode(pool, {1000, 1200, Millis(100)}, cost);
   EXPECT_EQ(wide.index, 1u) << "fewest requests";
   EXPECT_EQ(wide.fit, DecodeFit::kFits);
   EXPECT_EQ(wide.tbt, Millis(2) + Micros(9000));
-  const DecodeChoice tight = choose_decode(pool, 1000, 1200, Millis(6), cost);
+  const DecodeChoice tight = choose_decode(pool, {1000, 1200, Millis(6)}, cost);
   EXPECT_EQ(tight.index, 2u) << "11 ms on 1 break the objective, 3 + 2 ms on 2 keep it";
   EXPECT_EQ(tight.fit, DecodeFit::kFits);
 }
@@ -232,17 +232,17 @@ TEST(DecodeChoice, LeastLoadedThatKeepsTheObjective) {
 TEST(DecodeChoice, FullInstancesAreTheLastResort) {
   const PlainCosts cost;
   const std::vector<DecodeFacts> pool = {decode(0, 1, 9'500), decode(1, 4, 100), decode(2, 3, 5'000)};
-  const DecodeChoice choice = choose_decode(pool, 500, 1'000, Millis(1), cost);
+  const DecodeChoice choice = choose_decode(pool, {500, 1'000, Millis(1)}, cost);
   EXPECT_EQ(choice.index, 2u) << "0 has no tokens, 1 no sequence left; 2 is slow but has room";
   EXPECT_EQ(choice.fit, DecodeFit::kBreaksTbt);
-  EXPECT_EQ(choose_decode(std::span(pool).first(2), 500, 1'000, Millis(100), cost).fit, DecodeFit::kFull);
-  EXPECT_EQ(choose_decode(pool, 500, 10'001, Millis(100), cost).fit, DecodeFit::kNever);
+  EXPECT_EQ(choose_decode(std::span(pool).first(2), {500, 1'000, Millis(100)}, cost).fit, DecodeFit::kFull);
+  EXPECT_EQ(choose_decode(pool, {500, 10'001, Millis(100)}, cost).fit, DecodeFit::kNever);
 }
 
 TEST(DecodeChoice, TiesGoToTheLowestId) {
   const PlainCosts cost;
   const std::vector<DecodeFacts> pool = {decode(3, 1, 500), decode(5, 1, 400), decode(8, 1, 400)};
-  EXPECT_EQ(choose_decode(pool, 10, 20, Millis(100), cost).index, 1u) << "fewer tokens, then lower id";
+  EXPECT_EQ(choose_decode(pool, {10, 20, Millis(100)}, cost).index, 1u) << "fewer tokens, then lower id";
 }
 
 }  // namespace

@@ -19,7 +19,10 @@ constexpr std::array kPlacements = {
 };
 constexpr std::array kAdmissions = {
     std::pair{AdmissionPolicy::kNone, std::string_view("none")},
+    std::pair{AdmissionPolicy::kBaseline, std::string_view("baseline")},
     std::pair{AdmissionPolicy::kEarly, std::string_view("early")},
+    std::pair{AdmissionPolicy::kPredictive, std::string_view("predictive")},
+    std::pair{AdmissionPolicy::kSurvival, std::string_view("survival")},
 };
 
 template <typename Names>

@@ -6,11 +6,12 @@
 
 namespace mooncake::kvcache {
 
-std::uint32_t reusable_tokens(std::uint32_t prompt_tokens, std::uint32_t cached_tokens, std::uint32_t block_tokens) {
+std::uint32_t reusable_tokens(std::uint32_t prompt_tokens, std::uint32_t cached_tokens, std::uint32_t block_tokens,
+                              std::uint32_t computed_min) {
   CHECK(block_tokens > 0);
   const std::uint32_t cached = std::min(cached_tokens, prompt_tokens) / block_tokens * block_tokens;
-  if (prompt_tokens <= kChunkTokensMin) return 0;
-  return std::min(cached, prompt_tokens - kChunkTokensMin);
+  if (prompt_tokens <= computed_min) return 0;
+  return std::min(cached, prompt_tokens - computed_min);
 }
 
 ChunkPlan plan_chunks(std::uint32_t prompt_tokens, std::uint32_t cached_tokens, std::uint32_t chunk_tokens,

@@ -37,7 +37,9 @@ constexpr std::uint32_t chunk_tokens_for(std::uint32_t engine_chunk_tokens_max) 
                                                         : kChunkTokensMin;
 }
 
-/// Tokens that a prompt reuses when its first `cached_tokens` are in the cache: plan_chunks(...).start.
-std::uint32_t reusable_tokens(std::uint32_t prompt_tokens, std::uint32_t cached_tokens, std::uint32_t block_tokens);
+/// Tokens that a prompt reuses when its first `cached_tokens` are in the cache: plan_chunks(...).start. At least
+/// `computed_min` are left to compute, which only a simulated engine may set lower.
+std::uint32_t reusable_tokens(std::uint32_t prompt_tokens, std::uint32_t cached_tokens, std::uint32_t block_tokens,
+                              std::uint32_t computed_min = kChunkTokensMin);
 
 }  // namespace mooncake::kvcache

@@ -94,3 +94,76 @@ def test_more_capacity_is_never_worse_for_lru_and_opt_bounds_every_policy(conver
     for policy in ["fifo", "lfu", "sieve", "s3fifo", "length-aware", "default"]:
         report = sim_json("cache", "--trace", conversation, "--policy", policy, "--capacity-blocks", 9_765)
         assert 0 < report["hit_rate_block"] < best, policy
+
+
+RUN_FIELDS = ["requests", "completed", "rejected", "rejected_after_prefill", "goodput_rps", "effective_fraction",
+              *(f"ttft_s_{p}" for p in ("mean", "p25", "p50", "p75", "p90", "p99")),
+              *(f"tbt_ms_{p}" for p in ("mean", "p50", "p90", "p99")),
+              "hit_rate_prefix_block", "prefill_s_mean", "wasted_prefill_s", "transfers", "wall_s"]
+
+
+def test_a_run_of_a_trace_that_one_can_count_by_hand(trace):
+    report = sim_json("run", "--trace", trace, "--prefill", 1, "--decode", 1)
+    assert list(report) == RUN_FIELDS
+    assert (report["requests"], report["completed"], report["rejected"]) == (4, 4, 0)
+    # Figure 14's prefill: 500 tokens cold, then 1,012 with a block there, a stranger's 500, 1,524 with two blocks.
+    cold = 42.8 + 113.1 * 500 / 1024 + 0.796 * (500 / 1024) ** 2
+
+    def warm(length, cached):
+        n, p = length / 1024, cached / 1024
+        return 42.8 + 113.1 * (n - p) + 0.796 * (n * n - p * p) + 26 + 2.2 * p
+
+    prefills = [cold, warm(1012, 512), cold, warm(1524, 1024)]
+    assert report["prefill_s_mean"] == pytest.approx(sum(prefills) / 4e3, rel=1e-6)
+    assert report["ttft_s_mean"] == report["prefill_s_mean"], "nobody waits: they come a second apart"
+    assert report["hit_rate_prefix_block"] == pytest.approx(3 / 7)
+    assert report["goodput_rps"] == pytest.approx(4 / 3) and report["effective_fraction"] == 1
+    assert report["tbt_ms_mean"] > 26.2
+
+
+def test_a_run_is_the_same_every_time_but_for_its_duration(trace):
+    arguments = ("run", "--trace", trace, "--placement", "random", "--prefill", 3, "--seed", 5)
+    first, second = sim_json(*arguments), sim_json(*arguments)
+    assert first.pop("wall_s") > 0 and second.pop("wall_s") > 0
+    assert first == second
+
+
+def test_prefill_only_runs_have_no_time_between_tokens(trace):
+    report = sim_json("run", "--trace", trace, "--prefill-only")
+    assert report["completed"] == 4 and report["tbt_ms_mean"] is None and report["ttft_s_mean"] > 0
+
+
+def test_wrong_options_of_a_run_are_named(trace):
+    for arguments, status, expected in [((), 2, "--trace"), (("--placement", "best"), 2, "cost-min"),
+                                        (("--profile", "cray-1"), 1, "llama3-70b@8xA800"), (("--speed", "0"), 2, "speed"),
+                                        (("--cache-blocks-per-node", "0"), 2, "--cache-blocks-per-node"),
+                                        (("--policy", "opt"), 2, "sieve"), (("--prefill", "0"), 2, "prefill")]:
+        done = sim("run", *(("--trace", trace) if arguments else ()), *arguments)
+        assert done.returncode == status and expected in done.stderr, (arguments, done.stderr)
+
+
+def test_generated_traces_are_replayed_and_have_the_published_means(tmp_path):
+    file = tmp_path / "toolagent.jsonl"
+    made = subprocess.run([str(BINARY), "trace", "generate", "--preset", "toolagent", "--requests", "5000", "--seed", "1",
+                           "--output", str(file)], capture_output=True, text=True, timeout=60 * SLOWDOWN)
+    assert made.returncode == 0, made.stderr
+    workload = sim_json("workload", "--trace", file)
+    assert workload["requests"] == 5000
+    assert workload["input_tokens_mean"] == pytest.approx(8596, rel=0.1)
+    report = sim_json("run", "--trace", file, "--prefill", 8, "--decode", 8, "--admission", "survival", "--speed", 2)
+    assert report["completed"] + report["rejected"] == 5000 and report["completed"] > 4000
+
+
+@pytest.mark.figure
+def test_the_conversation_trace_costs_what_the_paper_says(conversation):
+    # Published: 1.661 s of prefill a request without a cache. A cache of one block holds the end of a prompt and no
+    # beginning, so nothing is reused.
+    report = sim_json("run", "--trace", conversation, "--prefill", 10, "--prefill-only", "--cache-blocks-per-node", 1,
+                      "--placement", "round-robin", "--link-gbps", "0.001")
+    assert report["prefill_s_mean"] == pytest.approx(1.661, rel=0.015)
+
+
+@pytest.mark.figure
+def test_an_hour_of_sixteen_nodes_takes_a_second(conversation):
+    report = sim_json("run", "--trace", conversation, "--prefill", 8, "--decode", 8, "--cache-blocks-per-node", 5859)
+    assert report["wall_s"] <= 1

@@ -43,6 +43,7 @@ void add_gateway(Arguments& arguments, const UpConfig& config, const std::string
       .add_unless_empty("--model", config.model)
       .add("--placement", config.placement)
       .add("--admission", config.admission)
+      .add("--t-d-s", fmt::format("{}", config.t_d_s))
       .add("--ttft-slo-s", fmt::format("{}", config.ttft_slo_s))
       .add("--tbt-slo-ms", fmt::format("{}", config.tbt_slo_ms));
 }

@@ -18,6 +18,7 @@ struct UpConfig {
   std::string run_dir;
   std::string placement;
   std::string admission;
+  double t_d_s = 0;
   double ttft_slo_s = 0;
   double tbt_slo_ms = 0;
   std::uint64_t pool_bytes = 0;  ///< of each node

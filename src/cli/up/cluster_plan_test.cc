@@ -19,6 +19,7 @@ UpConfig small() {
   config.engine = "simulated";
   config.placement = "cost-min";
   config.admission = "none";
+  config.t_d_s = 10;
   config.log_level = "info";
   config.pool_bytes = 1024;
   return config;

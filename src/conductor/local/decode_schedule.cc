@@ -3,8 +3,12 @@
 namespace mooncake::conductor {
 
 DecodeSchedule::DecodeSchedule(const DecodeLimits& limits)
-    : landing_({.holders_max = limits.landings_max, .amount_max = limits.landing_bytes_max}),
-      batch_({.holders_max = limits.sequences_max, .amount_max = limits.kv_tokens_max}) {}
+    : landing_({.holders_max = limits.landings_max,
+                .amount_max = limits.landing_bytes_max,
+                .waiting_max = limits.waiting_max}),
+      batch_({.holders_max = limits.sequences_max,
+              .amount_max = limits.kv_tokens_max,
+              .waiting_max = limits.waiting_max}) {}
 
 Status DecodeSchedule::reserve(RequestNumber request, std::uint64_t landing_bytes, std::uint64_t kv_tokens) {
   if (kv_tokens > batch_.limits().amount_max) {

@@ -26,6 +26,7 @@ struct DecodeLimits {
   std::uint64_t kv_tokens_max = 0;      ///< KVCache tokens over all running requests
   std::uint32_t landings_max = 1;       ///< requests that hold a landing area
   std::uint64_t landing_bytes_max = 0;  ///< bytes over all landing areas
+  std::uint32_t waiting_max = 4096;     ///< at each gate; far more than any deadline lets through one worker
 };
 
 class DecodeSchedule {

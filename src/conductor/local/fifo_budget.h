@@ -20,7 +20,7 @@ class FifoBudget {
   struct Limits {
     std::uint32_t holders_max = 1;
     std::uint64_t amount_max = 0;
-    std::uint32_t waiting_max = 4096;  ///< queued askers; far more than any deadline lets through one worker
+    std::uint32_t waiting_max = 4096;  ///< queued askers
   };
 
   explicit FifoBudget(Limits limits) : limits_(limits) {}

@@ -9,7 +9,7 @@ Status PrefillQueue::push(RequestNumber request, Nanos predicted) {
   if (running || std::ranges::find(waiting_, request, &Prompt::request) != waiting_.end()) {
     return {Code::kAlreadyExists, "request is queued already"};
   }
-  if (waiting_.size() >= kPrefillQueueMax) {
+  if (waiting_.size() >= waiting_max_) {
     return {Code::kExhausted, "prefill queue is full with " + std::to_string(waiting_.size()) + " requests"};
   }
   waiting_.push_back({request, std::max(predicted, Nanos{0}), Instant{}});
@@ -47,6 +47,10 @@ Nanos PrefillQueue::outstanding(Instant now) const {
 bool PrefillQueue::contradicts(Nanos expected, Nanos predicted, Instant now) const {
   const Nanos actual = outstanding(now) + predicted;
   return actual > expected + kOutstandingSlack && to_ms(actual) > to_ms(expected) * kOutstandingTolerance;
+}
+
+std::optional<RequestNumber> PrefillQueue::running_request() const {
+  return running_ ? std::optional(running_->request) : std::nullopt;
 }
 
 std::optional<RequestNumber> PrefillQueue::next() const {

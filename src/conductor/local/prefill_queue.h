@@ -14,7 +14,7 @@
 
 namespace mooncake::conductor {
 
-/// Prompts that may wait. At 1 s a prompt the last would start after 17 minutes, beyond every deadline.
+/// Prompts that may wait at a worker. At 1 s a prompt the last would start after 17 minutes, beyond every deadline.
 inline constexpr std::size_t kPrefillQueueMax = 1024;
 /// A gateway that expected less outstanding work than this share of what there is decided on outdated load.
 inline constexpr double kOutstandingTolerance = 1.2;
@@ -23,7 +23,10 @@ inline constexpr Nanos kOutstandingSlack = Millis(100);
 
 class PrefillQueue {
  public:
-  /// Queues a prompt that is predicted to take `predicted`. @return kAlreadyExists; kExhausted at kPrefillQueueMax.
+  explicit PrefillQueue(std::size_t waiting_max = kPrefillQueueMax) : waiting_max_(waiting_max) {}
+
+  /// Queues a prompt that is predicted to take `predicted`. @return kAlreadyExists; kExhausted with as many as may
+  /// wait.
   Status push(RequestNumber request, Nanos predicted);
 
   /// The prompt to compute now, which is running from then on; nothing while one runs or none waits.
@@ -41,6 +44,8 @@ class PrefillQueue {
 
   [[nodiscard]] std::uint32_t queued() const { return static_cast<std::uint32_t>(waiting_.size()); }
   [[nodiscard]] std::uint32_t running() const { return running_ ? 1 : 0; }
+  /// The one that start() has returned and remove() has not taken.
+  [[nodiscard]] std::optional<RequestNumber> running_request() const;
   /// The request to come after the running one, for fetching its prefix ahead.
   [[nodiscard]] std::optional<RequestNumber> next() const;
 
@@ -51,6 +56,7 @@ class PrefillQueue {
     Instant started{};
   };
 
+  std::size_t waiting_max_;
   std::deque<Prompt> waiting_;
   std::optional<Prompt> running_;
   Nanos waiting_sum_{};

@@ -41,6 +41,7 @@ struct Choice {
   bool waiting = false;    ///< for a worker to come up
   bool begun = false;
   Instant last_token{};
+  std::vector<Nanos> gaps;  ///< between its tokens, as many as its answer is long
 };
 
 struct ActiveRequest {

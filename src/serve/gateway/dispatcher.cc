@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "kvcache/kv_checksum.h"
+#include "kvcache/slo.h"
 #include "serve/methods.h"
 
 namespace mooncake::serve {
@@ -95,6 +96,9 @@ void Dispatcher::run(const Request& request, std::uint32_t index, Effects effect
         if (!request->closed && request->answer.stopped(index)) choice.generation.stop(effects);
         break;
       case Effect::Kind::kPhase:
+        if (effect.phase == Phase::kDecodeEnd && !choice.gaps.empty()) {
+          parts_.conductor.on_tbt_actual(choice.place.number, kvcache::request_tbt(choice.gaps), now());
+        }
         parts_.conductor.on_phase(choice.place.number, effect.phase, now());
         break;
       case Effect::Kind::kCancelPrefill:
@@ -235,7 +239,20 @@ void Dispatcher::on_prefill_reply(const std::string& attempt_id, Result<std::str
   Effects effects;
   choice.generation.on_prefill_reply(status, effects);
   run(request, index, std::move(effects));
+  if (status.ok()) reconsider(request, index);
   if (status.ok()) begin_other_choices(request);
+}
+
+// The second stage of an admission that has one: until a token has been shown, a request may still be refused.
+void Dispatcher::reconsider(const Request& request, std::uint32_t index) {
+  Choice& choice = request->choices[index];
+  if (request->closed || request->answer.started() || index > 0 || choice.generation.attempt() > 1) return;
+  auto refusal = parts_.conductor.before_decode(choice.place.number, now());
+  if (!refusal) return;
+  request->refusal = refused(*refusal);
+  Effects effects;
+  choice.generation.abandon(Status(Code::kUnavailable, refusal->reason), effects);
+  run(request, index, std::move(effects));
 }
 
 // What a finished prefill teaches: where its blocks are now (the next request must find them), and what it took.
@@ -296,7 +313,10 @@ void Dispatcher::show(const Request& request, std::uint32_t index, engine::Token
   Choice& choice = request->choices[index];
   start_answer(*request, choice);
   const Instant at = now();
-  if (choice.last_token != Instant{}) parts_.metrics.on_token_gap(at - choice.last_token);
+  if (choice.last_token != Instant{}) {
+    choice.gaps.push_back(at - choice.last_token);
+    parts_.metrics.on_token_gap(choice.gaps.back());
+  }
   choice.last_token = at;
   if (!request->answer.show(index, token).ok()) client_gone(request);
 }

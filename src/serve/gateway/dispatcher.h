@@ -75,6 +75,7 @@ class Dispatcher {
   void undecided(const Request& request, std::uint32_t index, openai::ApiError error);
   void submit(const Request& request, std::uint32_t index);
   void on_prefill_reply(const std::string& attempt_id, Result<std::string> payload);
+  void reconsider(const Request& request, std::uint32_t index);
   void learn(ActiveRequest& request, std::uint32_t index, const PrefillReport& report);
   void show(const Request& request, std::uint32_t index, engine::Token token);
   void start_answer(ActiveRequest& request, const Choice& choice);

@@ -290,6 +290,37 @@ class ImpatientDispatcherTest : public DispatcherTest {
 
 TEST_F(ImpatientDispatcherTest, WithAdmissionNobodyUpIsRefusedAtOnce) { EXPECT_EQ(ask(plain())->status, 503u); }
 
+class BaselineDispatcherTest : public DispatcherTest {
+ protected:
+  BaselineDispatcherTest()
+      : DispatcherTest(
+            {.request_deadline = Seconds(60), .capacity_wait = Seconds(5), .first_may_wait = false},
+            {.admission = conductor::AdmissionPolicy::kBaseline, .slo = {.ttft = Seconds(30), .tbt = Nanos(1)}}) {}
+};
+
+TEST_F(BaselineDispatcherTest, RefusesAfterThePrefillWhenDecodeIsTooSlow) {
+  bring_up_two_of_each();
+  const auto exchange = ask(plain());
+  Sent sent = take_prefill();
+  EXPECT_FALSE(exchange->finished);
+  reply(std::move(sent));
+  EXPECT_EQ(exchange->status, 503u);
+  EXPECT_NE(exchange->header("retry-after"), "");
+  EXPECT_EQ(log_.find("id-1")->outcome, "rejected");
+  EXPECT_NE(cancelled(), std::vector<std::string>()) << "the decode worker forgets it";
+  EXPECT_EQ(board_->in_flight, 0u);
+}
+
+TEST_F(BaselineDispatcherTest, ButNotOnceATokenHasBeenShown) {
+  bring_up_two_of_each();
+  const auto exchange = ask(streamed());
+  Sent sent = take_prefill();
+  token(sent, 0, 'a');
+  token(sent, 1, 'b', TokenArrival::Kind::kLastToken);
+  reply(std::move(sent));
+  EXPECT_EQ(exchange->status, 200u);
+}
+
 TEST_F(ImpatientDispatcherTest, ButAStreamThatHasBegunWaitsForItsWorkerToComeBack) {
   bring_up({member("prefill", 0, model()), member("decode", 0, model())});
   const auto exchange = ask(streamed());

@@ -15,17 +15,17 @@ using openai::ApiError;
 
 constexpr std::string_view kSteerHeader = "x-mooncake-place-prefill";
 
-ApiError refused(const conductor::Decision& decision) {
-  if (decision.retry_after <= Nanos{}) {
-    return openai::invalid_field("max_tokens", "This request can never be served here: " + decision.reason + ".",
+}  // namespace
+
+ApiError refused(const conductor::Refusal& refusal) {
+  if (refusal.retry_after <= Nanos{}) {
+    return openai::invalid_field("max_tokens", "This request can never be served here: " + refusal.reason + ".",
                                  "context_length_exceeded");
   }
   return openai::overloaded("slo_unattainable",
-                            "Refused because the latency objectives cannot be met now: " + decision.reason + ".",
-                            "Wait for Retry-After seconds, or add workers.", decision.retry_after);
+                            "Refused because the latency objectives cannot be met now: " + refusal.reason + ".",
+                            "Wait for Retry-After seconds, or add workers.", refusal.retry_after);
 }
-
-}  // namespace
 
 Placer::Placer(conductor::ConductorConfig config, conductor::Conductor& conductor, InstanceTable& instances)
     : config_(config), conductor_(conductor), instances_(instances) {}
@@ -48,7 +48,7 @@ PlaceOutcome Placer::place(const PlaceQuestion& question, RequestRecord& record,
        .slo = question.admitted() ? conductor::Slo{.ttft = kNoObjective, .tbt = kNoObjective} : config_.slo},
       now);
   if (decision.verdict == Verdict::kReject) {
-    ApiError error = refused(decision);
+    ApiError error = refused({.reason = decision.reason, .retry_after = decision.retry_after});
     write_down(question, std::move(decision), record);
     return error;
   }

@@ -51,6 +51,9 @@ struct NobodyUp {
 };
 using PlaceOutcome = std::variant<Placed, NobodyUp, openai::ApiError>;
 
+/// What the client is told: 503 with Retry-After, or 400 when trying again cannot help.
+openai::ApiError refused(const conductor::Refusal& refusal);
+
 class Placer {
  public:
   /// Both must outlive it.

@@ -9,15 +9,17 @@ BlockCache::BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique
   CHECK(!capacity_blocks || (*capacity_blocks > 0 && policy_ != nullptr));
 }
 
-bool BlockCache::use(TraceBlock block, std::uint32_t depth) {
+BlockCache::Used BlockCache::use(TraceBlock block, std::uint32_t depth) {
   const store::EvictionPolicy::Use use{.key = block, .depth = depth};
   if (const auto found = slots_.find(block); found != slots_.end()) {
     if (capacity_blocks_) policy_->touch(found->second, use);
-    return true;
+    return {.hit = true};
   }
+  Used used;
   auto slot = static_cast<Slot>(blocks_.size());
   if (capacity_blocks_ && slots_.size() == *capacity_blocks_) {
     slot = policy_->evict([](Slot) { return true; }).value();
+    used.evicted = blocks_[slot];
     CHECK(slots_.erase(blocks_[slot]) == 1);
     blocks_[slot] = block;
   } else {
@@ -25,7 +27,7 @@ bool BlockCache::use(TraceBlock block, std::uint32_t depth) {
   }
   slots_.emplace(block, slot);
   if (capacity_blocks_) policy_->insert(slot, use);
-  return false;
+  return used;
 }
 
 }  // namespace mooncake::sim

@@ -17,13 +17,19 @@ namespace mooncake::sim {
 
 class BlockCache {
  public:
+  /// What a use did.
+  struct Used {
+    bool hit = false;
+    std::optional<TraceBlock> evicted{};  ///< what went to make room
+  };
+
   /// `capacity_blocks` is at least 1; nothing: without limit, and without need of a policy.
   BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique_ptr<store::EvictionPolicy> policy);
 
   [[nodiscard]] bool contains(TraceBlock block) const { return slots_.contains(block); }
   /// Uses a block that stands behind `depth` others in its prompt: a hit, or it comes in, and another goes for it if
-  /// the cache is full. @return whether it was a hit.
-  bool use(TraceBlock block, std::uint32_t depth);
+  /// the cache is full.
+  Used use(TraceBlock block, std::uint32_t depth);
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
 
  private:

@@ -77,7 +77,7 @@ Result<CacheReplayReport> replay_cache(const Trace& trace, const CacheReplayConf
     prefix_hits += leading;
     prefix_tokens += std::min<std::uint64_t>(kTraceBlockTokens * leading, request.input_tokens);
     tokens += request.input_tokens;
-    for (std::uint32_t depth = 0; depth < blocks.size(); ++depth) hits += cache.use(blocks[depth], depth) ? 1 : 0;
+    for (std::uint32_t depth = 0; depth < blocks.size(); ++depth) hits += cache.use(blocks[depth], depth).hit ? 1 : 0;
   }
   return CacheReplayReport{.requests = trace.requests.size(),
                            .block_refs = trace.blocks.size(),

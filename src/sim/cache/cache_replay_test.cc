@@ -7,44 +7,18 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "sim/testing.h"
 
 namespace mooncake::sim {
 namespace {
 
-/// A trace of these prompts, in full blocks.
-Trace trace_of(const std::vector<std::vector<TraceBlock>>& prompts) {
-  Trace trace;
-  for (const auto& prompt : prompts) {
-    trace.requests.push_back({.input_tokens = static_cast<std::uint32_t>(prompt.size()) * kTraceBlockTokens,
-                              .first_block = trace.blocks.size(),
-                              .block_count = static_cast<std::uint32_t>(prompt.size())});
-    for (const TraceBlock block : prompt) {
-      trace.blocks.push_back(block);
-      trace.distinct_blocks = std::max(trace.distinct_blocks, block + 1);
-    }
-  }
-  return trace;
-}
+using testing::conversations;
+using testing::trace_of;
 
 CacheReplayReport replay(const Trace& trace, const CacheReplayConfig& config) {
   const auto report = replay_cache(trace, config);
   EXPECT_TRUE(report.ok()) << report.status().to_string();
   return *report;
-}
-
-/// Conversations that grow by a block or two a turn, as real ones do, and end.
-Trace conversations(std::uint64_t seed, std::uint32_t requests) {
-  Rng rng(seed);
-  std::vector<std::vector<TraceBlock>> open(12, {0});
-  std::vector<std::vector<TraceBlock>> prompts;
-  TraceBlock next = 1;
-  while (prompts.size() < requests) {
-    auto& prompt = open[rng.below(open.size())];
-    if (prompt.size() > 10) prompt = {0};
-    for (std::uint64_t more = 1 + rng.below(2); more > 0; --more) prompt.push_back(next++);
-    prompts.push_back(prompt);
-  }
-  return trace_of(prompts);
 }
 
 TEST(CacheReplay, CountsLeadingBlocksAtArrivalAndSingleBlocksAtTheirUse) {

@@ -1,9 +1,9 @@
-// TtftMargin: how far predicted TTFTs have been off lately, so that a promise of an objective is kept by nearly all who
-// get it and not by half of them. The rule is the one that sets TCP's retransmission timer (RFC 6298): smoothed error
-// plus four times its smoothed deviation. Errors are counted in shares of the prediction, for a queue's error grows
-// with the queue, plus a tenth of the objective, so that a few milliseconds of overhead on a short prompt say little
-// about a long one. Without news the estimate fades into a first guess: if it kept everybody out, nobody would come who
-// could correct it.
+// PredictionMargin: how far predictions of one kind (TTFT, TBT) have been off lately, so that a promise of an objective
+// is kept by nearly all who get it and not by half of them. The rule is the one that sets TCP's retransmission timer
+// (RFC 6298): smoothed error plus some times its smoothed deviation. Errors are counted in shares of the prediction,
+// for a queue's error grows with the queue, plus a tenth of the objective, so that a few milliseconds of overhead on a
+// short prompt say little about a long one. Without news the estimate fades into a first guess: if it kept everybody
+// out, nobody would come who could correct it.
 //
 // Pure: time is passed in. Thread-compatible.
 #pragma once
@@ -24,7 +24,13 @@ inline constexpr double kMarginMax = 0.5;
 /// After this long without an observation the estimate counts half: a crowded machine is often quiet again by then.
 inline constexpr Nanos kMarginHalfLife = Seconds(10);
 
-class TtftMargin {
+/// RFC 6298 has four deviations; nearly every request keeps its TTFT then.
+inline constexpr double kTtftDeviations = 4;
+/// A TBT scatters by how long answers are: a short one is judged by its first gap alone, in which it waits for a step
+/// to end, whoever else is there. What the mean error does not cover, idle instances do not cover either.
+inline constexpr double kTbtDeviations = 0;
+
+class PredictionMargin {
  public:
   /// What a request would be, or was, accepted under.
   struct Promise {
@@ -32,10 +38,14 @@ class TtftMargin {
     Nanos objective{};
   };
 
+  explicit PredictionMargin(double deviations) : deviations_(deviations) {}
+
   /// A request was accepted at `now`.
   void expect(RequestNumber request, const Promise& promise, Instant now) { expected_[request] = {promise, now}; }
-  /// Its first token is there. Unknown requests are ignored.
-  void first_token(RequestNumber request, Instant now);
+  /// When `request` was accepted, if its outcome is still expected.
+  [[nodiscard]] std::optional<Instant> accepted(RequestNumber request) const;
+  /// What was predicted is `actual`. Unknown requests are ignored.
+  void observe(RequestNumber request, Nanos actual, Instant now);
   /// It ended before: says nothing.
   void drop(RequestNumber request) { expected_.erase(request); }
 
@@ -47,6 +57,7 @@ class TtftMargin {
     Promise promise;
     Instant accepted{};
   };
+  double deviations_;
   double error_ = 0;  // smoothed, in shares
   double deviation_ = 0;
   std::optional<Instant> observed_;  // last

@@ -1,0 +1,337 @@
+#include "sim/cluster/cluster.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+#include "conductor/local/decode_schedule.h"
+#include "kvcache/chunk_plan.h"
+#include "sim/cluster/decode_batch.h"
+#include "sim/cluster/event_queue.h"
+#include "sim/cluster/prefill_node.h"
+
+namespace mooncake::sim {
+namespace {
+
+using conductor::Decision;
+using conductor::InstanceChange;
+using conductor::InstanceId;
+using conductor::NodeId;
+using conductor::Phase;
+using conductor::RequestNumber;
+using conductor::Role;
+
+constexpr std::uint32_t kComputedTokensMin = 1;  // the last token's logits are in no cache
+constexpr double kBytesPerMsAtOneGbps = 1e9 / 8 / 1e3;
+
+/// What is known of a request between its events, besides its outcome.
+struct Journey {
+  std::uint32_t fetched_from = 0;  // blocks [from, to) were brought from another node
+  std::uint32_t fetched_to = 0;
+  std::uint32_t reuse_max = UINT32_MAX;
+  Instant fetched_at{};
+  Instant kv_sent_at{};  // to the decode instance, but for what prefill still computes
+};
+
+struct DecodeInstance {
+  conductor::DecodeSchedule schedule;
+  DecodeBatch batch;
+  Instant next_step = Instant::max();  // the event that counts; others are outdated
+};
+
+class ClusterRun {
+ public:
+  ClusterRun(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink)
+      : trace_(trace), config_(config), sink_(sink), truth_(kvcache::make_cost_model(config.profile)) {}
+
+  Status prepare();
+  ClusterResult run();
+
+ private:
+  void announce_instances();
+  void happen(const Event& event);
+  void arrive(std::uint32_t request);
+  void place(std::uint32_t request, const Decision& decision);
+  void fetch(std::uint32_t request, const conductor::Candidate& prefill);
+  void start_prefill(std::uint32_t instance);
+  void end_prefill(std::uint32_t instance);
+  void ready_for_decode(std::uint32_t request);
+  void step(std::uint32_t instance);
+  void await_step(std::uint32_t instance, Instant at);
+  void complete(std::uint32_t request, std::optional<Nanos> tbt);
+
+  [[nodiscard]] std::span<const TraceBlock> blocks_of(std::uint32_t request) const {
+    return trace_.blocks_of(trace_.requests[request]);
+  }
+  [[nodiscard]] Instant arrival_of(std::uint32_t request) const {
+    const auto traced = static_cast<double>(trace_.requests[request].arrival.count());
+    return Instant(Nanos(static_cast<std::int64_t>(traced / config_.speed)));
+  }
+  [[nodiscard]] static RequestNumber number(std::uint32_t request) { return RequestNumber{request}; }
+  [[nodiscard]] std::uint64_t kv_tokens_of(std::uint32_t request) const {
+    return std::uint64_t{trace_.requests[request].input_tokens} + kAnswerTokensMax;
+  }
+
+  const Trace& trace_;
+  const ClusterConfig& config_;
+  const DecisionSink& sink_;
+  const std::unique_ptr<kvcache::CostModel> truth_;  // what things take; never corrected
+  std::unique_ptr<conductor::Conductor> conductor_;
+  std::vector<PrefillNode> prefill_;
+  std::vector<DecodeInstance> decode_;
+  EventQueue events_;
+  Instant now_{};
+  std::vector<Journey> journeys_;
+  ClusterResult result_;
+};
+
+Status ClusterRun::prepare() {
+  kvcache::CostProfile profile = config_.profile;
+  profile.link_bytes_per_ms = config_.link_gbps * kBytesPerMsAtOneGbps;
+  const Link link(profile.link_bytes_per_ms, from_ms(profile.link_latency_ms));
+  conductor_ = conductor::Conductor::create({.placement = config_.placement,
+                                             .admission = config_.admission,
+                                             .slo = config_.slo,
+                                             .balancing_threshold = config_.balancing_threshold,
+                                             .block_tokens = kTraceBlockTokens,
+                                             .computed_tokens_min = kComputedTokensMin,
+                                             .decode_time = config_.decode_time,
+                                             .seed = config_.seed},
+                                            kvcache::make_cost_model(profile));
+  prefill_.reserve(config_.prefill);
+  for (std::uint32_t i = 0; i < config_.prefill; ++i) {
+    MC_ASSIGN_OR_RETURN(auto policy, store::make_eviction_policy(config_.eviction));
+    prefill_.emplace_back(NodeId{i}, BlockCache(config_.cache_blocks_per_node, std::move(policy)), link);
+  }
+  decode_.reserve(config_.decode);
+  for (std::uint32_t i = 0; i < config_.decode; ++i) {
+    // Prompts may land at any time: the memory of hosts is large against what waits.
+    const conductor::DecodeLimits limits{.sequences_max = UINT32_MAX,
+                                         .kv_tokens_max = config_.decode_kv_tokens,
+                                         .landings_max = UINT32_MAX,
+                                         .landing_bytes_max = 0,
+                                         .waiting_max = UINT32_MAX};
+    decode_.push_back({.schedule = conductor::DecodeSchedule(limits), .batch = DecodeBatch(*truth_, i)});
+  }
+  announce_instances();
+  return {};
+}
+
+// The Conductor's ids: prefill instances first, then decode.
+void ClusterRun::announce_instances() {
+  for (std::uint32_t i = 0; i < config_.prefill; ++i) {
+    conductor_->on_instance(
+        {.id = InstanceId{i}, .role = Role::kPrefill, .name = fmt::format("prefill-{}", i), .attached_node = NodeId{i}},
+        now_);
+  }
+  for (std::uint32_t i = 0; i < config_.decode; ++i) {
+    conductor_->on_instance({.id = InstanceId{config_.prefill + i},
+                             .role = Role::kDecode,
+                             .name = fmt::format("decode-{}", i),
+                             .attached_node = NodeId{config_.prefill + i},
+                             .sequences_max = UINT32_MAX,
+                             .kv_tokens_max = config_.prefill_only ? 0 : config_.decode_kv_tokens},
+                            now_);
+  }
+}
+
+ClusterResult ClusterRun::run() {
+  result_.requests.resize(trace_.requests.size());
+  journeys_.resize(trace_.requests.size());
+  std::vector<std::uint32_t> order(trace_.requests.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::stable_sort(order, {}, [this](std::uint32_t i) { return trace_.requests[i].arrival; });
+  auto next = order.begin();
+  while (next != order.end() || !events_.empty()) {
+    // At one instant, what ends comes before who arrives.
+    const Instant arrival = next == order.end() ? Instant::max() : arrival_of(*next);
+    if (!events_.empty() && events_.top().at <= arrival) {
+      const Event event = events_.top();
+      events_.pop();
+      CHECK(event.at >= now_);
+      now_ = event.at;
+      happen(event);
+    } else {
+      now_ = arrival;
+      arrive(*next++);
+    }
+  }
+  return std::move(result_);
+}
+
+void ClusterRun::happen(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kPrefillEnd:
+      return end_prefill(event.subject);
+    case EventKind::kFetchEnd:
+      return start_prefill(event.subject);
+    case EventKind::kDecodeReady:
+      return ready_for_decode(event.subject);
+    case EventKind::kDecodeStep:
+      if (decode_[event.subject].next_step == event.at) step(event.subject);
+      return;
+  }
+}
+
+void ClusterRun::arrive(std::uint32_t request) {
+  const TraceRequest& traced = trace_.requests[request];
+  std::vector<Key128> keys;
+  keys.reserve(traced.block_count);
+  for (const TraceBlock block : blocks_of(request)) keys.push_back(key_of(block));
+  const Decision decision = conductor_->on_request({.number = number(request),
+                                                    .prompt_tokens = traced.input_tokens,
+                                                    .block_keys = keys,
+                                                    .answer_tokens_max = config_.prefill_only ? 0 : kAnswerTokensMax,
+                                                    .slo = config_.slo},
+                                                   now_);
+  if (sink_) sink_(request, decision, now_);
+  RequestOutcome& outcome = result_.requests[request];
+  outcome.arrival = now_;
+  outcome.end = now_;
+  if (decision.verdict == conductor::Verdict::kAccept) place(request, decision);
+}
+
+void ClusterRun::place(std::uint32_t request, const Decision& decision) {
+  RequestOutcome& outcome = result_.requests[request];
+  outcome.prefill = static_cast<std::uint32_t>(decision.prefill);
+  outcome.decode = static_cast<std::uint32_t>(decision.decode) - config_.prefill;
+  const conductor::Candidate& prefill = decision.candidates[outcome.prefill];
+  CHECK(prefill.instance == decision.prefill);
+  journeys_[request].reuse_max = decision.reuse_blocks_max.value_or(UINT32_MAX);
+  if (prefill.reused_blocks > prefill.local_prefix_blocks) fetch(request, prefill);
+  CHECK(prefill_[outcome.prefill].queue.push(number(request), prefill.prefill).ok());
+  start_prefill(outcome.prefill);
+}
+
+void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefill) {
+  Journey& journey = journeys_[request];
+  journey.fetched_from = prefill.local_prefix_blocks;
+  journey.fetched_to = prefill.reused_blocks;
+  const std::uint32_t count = journey.fetched_to - journey.fetched_from;
+  PrefillNode& sender = prefill_[static_cast<std::uint32_t>(prefill.fetch_from)];
+  sender.read(blocks_of(request).subspan(journey.fetched_from, count));
+  journey.fetched_at = sender.link.send(config_.profile.kv_bytes_per_token * kTraceBlockTokens * count, now_);
+  events_.push({journey.fetched_at, EventKind::kFetchEnd, static_cast<std::uint32_t>(prefill.instance)});
+  ++result_.transfers;
+}
+
+// The first in the queue, if nothing runs and its prefix is here.
+void ClusterRun::start_prefill(std::uint32_t instance) {
+  PrefillNode& node = prefill_[instance];
+  const auto head = node.queue.next();
+  if (!head || node.queue.running() > 0) return;
+  const auto request = static_cast<std::uint32_t>(*head);
+  Journey& journey = journeys_[request];
+  if (journey.fetched_at > now_) return;
+  CHECK(node.queue.start(now_) == head);
+  RequestOutcome& outcome = result_.requests[request];
+  const std::uint32_t tokens = trace_.requests[request].input_tokens;
+  outcome.prefill_start = now_;
+  outcome.reused_blocks =
+      std::min(journey.reuse_max, node.leading(blocks_of(request), journey.fetched_from, journey.fetched_to));
+  const std::uint32_t reused = kvcache::reusable_tokens(tokens, outcome.reused_blocks * kTraceBlockTokens,
+                                                        /*block_tokens=*/1, kComputedTokensMin);
+  if (!config_.prefill_only) journey.kv_sent_at = node.link.send(config_.profile.kv_bytes_per_token * tokens, now_);
+  conductor_->on_phase(number(request), Phase::kPrefillStart, now_);
+  events_.push({now_ + truth_->prefill(instance, tokens, reused), EventKind::kPrefillEnd, instance});
+}
+
+void ClusterRun::end_prefill(std::uint32_t instance) {
+  PrefillNode& node = prefill_[instance];
+  const auto request = static_cast<std::uint32_t>(node.queue.running_request().value());
+  CHECK(node.queue.remove(number(request)));
+  RequestOutcome& outcome = result_.requests[request];
+  outcome.first_token = now_;
+  const TraceRequest& traced = trace_.requests[request];
+  conductor_->on_prefill_actual(
+      InstanceId{instance},
+      {.prompt_tokens = traced.input_tokens,
+       .reused_tokens = kvcache::reusable_tokens(traced.input_tokens, outcome.reused_blocks * kTraceBlockTokens,
+                                                 /*block_tokens=*/1, kComputedTokensMin),
+       .prefill = now_ - outcome.prefill_start});
+  conductor_->on_phase(number(request), Phase::kPrefillEnd, now_);
+  conductor_->on_cache(node.use(blocks_of(request)), now_);
+  if (config_.prefill_only || traced.output_tokens <= 1) {
+    complete(request, std::nullopt);
+  } else if (conductor_->before_decode(number(request), now_)) {
+    outcome.outcome = Outcome::kRejectedAfterPrefill;
+    outcome.end = now_;
+    conductor_->on_phase(number(request), Phase::kAbort, now_);
+  } else {
+    // What has been computed follows at once; the last of it takes the link's latency.
+    const Instant last = now_ + from_ms(config_.profile.link_latency_ms);
+    events_.push({std::max(last, journeys_[request].kv_sent_at), EventKind::kDecodeReady, request});
+  }
+  start_prefill(instance);
+}
+
+void ClusterRun::ready_for_decode(std::uint32_t request) {
+  const std::uint32_t instance = result_.requests[request].decode;
+  DecodeInstance& decode = decode_[instance];
+  CHECK(decode.schedule.reserve(number(request), 0, kv_tokens_of(request)).ok());
+  CHECK(decode.schedule.next_to_land() == number(request));
+  CHECK(decode.schedule.landed(number(request)).ok());
+  await_step(instance, decode.batch.boundary(now_));
+}
+
+// The end of a step: who is done leaves, who is next joins.
+void ClusterRun::step(std::uint32_t instance) {
+  DecodeInstance& decode = decode_[instance];
+  decode.next_step = Instant::max();
+  for (const DecodeBatch::Ended& ended : decode.batch.advance(now_)) {
+    CHECK(decode.schedule.release(number(ended.request)));
+    complete(ended.request, ended.tbt);
+  }
+  while (const auto next = decode.schedule.next_to_join()) {
+    const auto request = static_cast<std::uint32_t>(*next);
+    CHECK(decode.schedule.finish_landing(*next));
+    conductor_->on_phase(*next, Phase::kDecodeJoin, now_);
+    const TraceRequest& traced = trace_.requests[request];
+    decode.batch.join({.request = request,
+                       .steps = traced.output_tokens - 1,
+                       .context = std::uint64_t{traced.input_tokens} + 1,
+                       .previous_token = result_.requests[request].first_token});
+  }
+  if (const auto end = decode.batch.next_end()) await_step(instance, *end);
+}
+
+void ClusterRun::await_step(std::uint32_t instance, Instant at) {
+  if (at >= decode_[instance].next_step) return;
+  decode_[instance].next_step = at;
+  events_.push({at, EventKind::kDecodeStep, instance});
+}
+
+void ClusterRun::complete(std::uint32_t request, std::optional<Nanos> tbt) {
+  RequestOutcome& outcome = result_.requests[request];
+  outcome.outcome = Outcome::kCompleted;
+  outcome.end = now_;
+  outcome.tbt = tbt;
+  if (tbt) conductor_->on_tbt_actual(number(request), *tbt, now_);
+  conductor_->on_phase(number(request), Phase::kDecodeEnd, now_);
+}
+
+Status check(const ClusterConfig& config) {
+  const auto out_of_range = [](std::string_view what) { return Status(Code::kInvalidArgument, std::string(what)); };
+  for (const std::uint32_t instances : {config.prefill, config.decode}) {
+    if (instances == 0 || instances > kClusterInstancesMax) {
+      return out_of_range(fmt::format("expected 1 to {} instances of a role, got {}", kClusterInstancesMax, instances));
+    }
+  }
+  if (config.cache_blocks_per_node == 0) return out_of_range("a cache needs room for at least one block");
+  if (!(config.link_gbps > 0)) return out_of_range("a link needs a rate above 0");
+  if (!(config.speed > 0)) return out_of_range("the speed must be above 0");
+  return {};
+}
+
+}  // namespace
+
+Result<ClusterResult> run_cluster(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink) {
+  MC_RETURN_IF_ERROR(check(config));
+  ClusterRun run(trace, config, sink);
+  MC_RETURN_IF_ERROR(run.prepare());
+  return run.run();
+}
+
+}  // namespace mooncake::sim

@@ -1,0 +1,82 @@
+// A simulated cluster: a trace served in virtual time, with the production Conductor deciding and everything else
+// modelled.
+//
+//   what                 is
+//   Conductor            conductor::Conductor, the object code that the gateway runs
+//   prefill instance     a queue in order (conductor::PrefillQueue); a prompt takes what the profile says, once its
+//                        prefix has been fetched
+//   cache                one a prefill instance, with the store's eviction policies; a prompt's blocks come in when its
+//                        prefill ends
+//   network              one link a node: prefixes that others fetch and KVCache for decode leave in order
+//   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
+//
+// The Conductor sees phases, caches and durations at once. It never sees how long an answer will be: requests ask for
+// at most kAnswerTokensMax tokens, all of them.
+//
+// Pure and deterministic: the same trace and configuration give the same result. Source: docs/simulator.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "conductor/conductor.h"
+#include "kvcache/cost_model.h"
+#include "sim/trace/trace.h"
+
+namespace mooncake::sim {
+
+/// What every request may generate at most, as a client would say; published traces have no longer answers.
+inline constexpr std::uint32_t kAnswerTokensMax = 2048;
+/// Instances of a role. The Conductor looks at each of them for each request.
+inline constexpr std::uint32_t kClusterInstancesMax = 10'000;
+
+struct ClusterConfig {
+  std::uint32_t prefill = 1;
+  std::uint32_t decode = 1;
+  conductor::PlacementPolicy placement = conductor::PlacementPolicy::kCostMin;
+  conductor::AdmissionPolicy admission = conductor::AdmissionPolicy::kNone;
+  Nanos decode_time = Seconds(10);  ///< of the predictive admission
+  conductor::Slo slo{};
+  double balancing_threshold = 1.3;
+  kvcache::CostProfile profile{};
+  std::string eviction = "default";                      ///< a policy of the store
+  std::optional<std::uint64_t> cache_blocks_per_node{};  ///< at least 1; nothing: no limit
+  double link_gbps = 800;                                ///< gigabits a second that a node sends, above 0
+  double speed = 1;                                      ///< arrivals come so many times as fast, above 0
+  std::uint64_t decode_kv_tokens = 1'400'000;            ///< KVCache of a decode instance
+  bool prefill_only = false;                             ///< requests end with their first token
+  std::uint64_t seed = 0;                                ///< of random placement
+};
+
+enum class Outcome : std::uint8_t { kCompleted, kRejected, kRejectedAfterPrefill };
+
+/// What became of a request. Times that it did not live to see are 0.
+struct RequestOutcome {
+  Outcome outcome = Outcome::kRejected;
+  std::uint32_t prefill = 0;  ///< instance
+  std::uint32_t decode = 0;   ///< instance, from 0
+  std::uint32_t reused_blocks = 0;
+  Instant arrival{};
+  Instant prefill_start{};
+  Instant first_token{};  ///< when prefill ended
+  Instant end{};
+  std::optional<Nanos> tbt{};  ///< nothing: no gaps
+};
+
+struct ClusterResult {
+  std::vector<RequestOutcome> requests;  ///< in the order of the trace
+  std::uint64_t transfers = 0;           ///< prefixes that one node fetched from another
+};
+
+/// Called with every decision as it is made: number of the request in the trace, decision, time.
+using DecisionSink = std::function<void(std::uint32_t, const conductor::Decision&, Instant)>;
+
+/// Runs the whole trace and until the last request has ended.
+/// @return kInvalidArgument for a configuration out of range.
+Result<ClusterResult> run_cluster(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink = {});
+
+}  // namespace mooncake::sim

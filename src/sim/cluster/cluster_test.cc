@@ -1,0 +1,230 @@
+#include "sim/cluster/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+
+#include "sim/cluster/cluster_report.h"
+#include "sim/testing.h"
+
+namespace mooncake::sim {
+namespace {
+
+using conductor::AdmissionPolicy;
+using conductor::PlacementPolicy;
+using testing::conversations;
+using testing::trace_of;
+
+constexpr std::array kPlacements = {
+    PlacementPolicy::kCostMin,    PlacementPolicy::kAlgorithm1,       PlacementPolicy::kRandom,
+    PlacementPolicy::kRoundRobin, PlacementPolicy::kLeastOutstanding, PlacementPolicy::kLeastTime,
+    PlacementPolicy::kLocal};
+constexpr std::array kAdmissions = {AdmissionPolicy::kNone, AdmissionPolicy::kBaseline, AdmissionPolicy::kEarly,
+                                    AdmissionPolicy::kPredictive, AdmissionPolicy::kSurvival};
+
+/// Prefill 1 ms a token, nothing else; a step 10 ms and 1 ms a sequence; a fetched block 0.512 ms.
+kvcache::CostProfile plain_profile() {
+  kvcache::CostProfile profile;
+  profile.prefill_ms_per_token = 1;
+  profile.step_fixed_ms = 10;
+  profile.step_ms_per_sequence = 1;
+  profile.kv_bytes_per_token = 1000;
+  return profile;
+}
+
+ClusterConfig plain_config() {
+  return {.slo = {.ttft = Seconds(30), .tbt = Millis(100)}, .profile = plain_profile(), .link_gbps = 8};
+}
+
+ClusterResult run(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink = {}) {
+  auto result = run_cluster(trace, config, sink);
+  EXPECT_TRUE(result.ok()) << result.status().to_string();
+  return std::move(*result);
+}
+
+/// Conversations with random answers, at `load` of what the prefill instances can compute without a cache.
+Trace busy_trace(std::uint64_t seed, std::uint32_t requests, std::uint32_t instances, double load) {
+  Rng rng(seed);
+  Trace trace = conversations(seed, requests);
+  double tokens = 0;
+  for (TraceRequest& request : trace.requests) {
+    request.output_tokens = static_cast<std::uint32_t>(1 + rng.below(300));
+    tokens += request.input_tokens;
+  }
+  testing::arrive_at_random(trace, from_ms(tokens / requests / instances / load), rng);
+  return trace;
+}
+
+TEST(Cluster, TimesOfOneRequestAreThoseOfTheProfile) {
+  Trace trace = trace_of({{0, 1}});
+  trace.requests[0].output_tokens = 4;
+  const RequestOutcome outcome = run(trace, plain_config()).requests[0];
+  EXPECT_EQ(outcome.outcome, Outcome::kCompleted);
+  EXPECT_EQ(outcome.first_token - outcome.arrival, Millis(1024));
+  EXPECT_EQ(outcome.tbt, Millis(11)) << "one sequence; the KVCache was sent while it was computed";
+  EXPECT_EQ(outcome.end - outcome.first_token, Millis(33));
+}
+
+TEST(Cluster, BlocksAreReusedOnceTheirPrefillHasEndedButForTheLastToken) {
+  Trace trace = trace_of({{0, 1}, {0, 1}, {0, 1, 2}});
+  trace.requests[1].arrival = Millis(10);  // decided before the first is over, computed after it
+  trace.requests[2].arrival = Seconds(5);
+  const ClusterResult result = run(trace, plain_config());
+  EXPECT_EQ(result.requests[0].reused_blocks, 0u);
+  EXPECT_EQ(result.requests[1].reused_blocks, 2u);
+  EXPECT_EQ(result.requests[1].first_token - result.requests[1].prefill_start, Millis(1));
+  EXPECT_EQ(result.requests[2].reused_blocks, 2u);
+  EXPECT_EQ(result.requests[2].first_token - result.requests[2].prefill_start, Millis(512));
+  const ClusterReport report = report_cluster(trace, {}, result);
+  EXPECT_DOUBLE_EQ(report.hit_rate_prefix_block, 4.0 / 7);
+  EXPECT_FALSE(report.tbt_ms) << "no gaps";
+}
+
+TEST(Cluster, APartialLastBlockIsReusedUpToTheLastToken) {
+  Trace trace = trace_of({{0, 1}, {0, 1}});
+  for (TraceRequest& request : trace.requests) request.input_tokens = 600;
+  trace.requests[1].arrival = Seconds(5);
+  const RequestOutcome outcome = run(trace, plain_config()).requests[1];
+  EXPECT_EQ(outcome.reused_blocks, 2u);
+  EXPECT_EQ(outcome.first_token - outcome.prefill_start, Millis(1)) << "599 tokens of 600";
+}
+
+TEST(Cluster, ABusyHolderSendsItsPrefix) {
+  Trace trace = trace_of({{0, 1}, {0, 1, 2, 3, 4}, {0, 1, 9}});
+  trace.requests[1].arrival = trace.requests[2].arrival = Seconds(5);
+  ClusterConfig config = plain_config();
+  config.prefill = 2;
+  const ClusterResult result = run(trace, config);
+  EXPECT_EQ(result.requests[1].prefill, 0u);
+  EXPECT_EQ(result.requests[2].prefill, 1u);
+  EXPECT_EQ(result.requests[2].reused_blocks, 2u);
+  EXPECT_EQ(result.transfers, 1u);
+  // The link is busy with the KVCache of the second request first: 2,560 tokens, then 1,024; 1 us each.
+  EXPECT_EQ(result.requests[2].prefill_start - result.requests[2].arrival, Micros(2'560 + 1'024));
+}
+
+TEST(Cluster, EverythingIsConservedUnderEveryPolicy) {
+  const Trace trace = busy_trace(3, 600, 3, 4);
+  for (const PlacementPolicy placement : kPlacements) {
+    for (const AdmissionPolicy admission : kAdmissions) {
+      ClusterConfig config = plain_config();
+      config.prefill = 3;
+      config.decode = 2;
+      config.placement = placement;
+      config.admission = admission;
+      config.cache_blocks_per_node = 50;
+      config.slo = {.ttft = Seconds(8), .tbt = Millis(13)};
+      config.decode_kv_tokens = 60'000;
+      const ClusterResult result = run(trace, config);
+      const ClusterReport report = report_cluster(trace, config.slo, result);
+      EXPECT_EQ(report.completed + report.rejected, 600u);
+      EXPECT_EQ(report.rejected > 0, admission != AdmissionPolicy::kNone);
+      EXPECT_EQ(report.rejected_after_prefill > 0, admission == AdmissionPolicy::kBaseline);
+      std::map<std::uint32_t, std::map<Instant, Instant>> prefills;
+      for (std::size_t i = 0; i < result.requests.size(); ++i) {
+        const RequestOutcome& outcome = result.requests[i];
+        EXPECT_EQ(outcome.arrival, Instant(trace.requests[i].arrival));
+        if (outcome.outcome == Outcome::kRejected) continue;
+        EXPECT_LE(outcome.arrival, outcome.prefill_start);
+        EXPECT_LT(outcome.prefill_start, outcome.first_token);
+        EXPECT_LE(outcome.first_token, outcome.end);
+        EXPECT_EQ(outcome.tbt.has_value(),
+                  outcome.outcome == Outcome::kCompleted && trace.requests[i].output_tokens > 1);
+        prefills[outcome.prefill][outcome.prefill_start] = outcome.first_token;
+      }
+      for (const auto& [instance, line] : prefills) {
+        Instant free{};
+        for (const auto& [start, end] : line) {
+          EXPECT_GE(start, free) << "one prompt at a time on " << instance;
+          free = end;
+        }
+      }
+    }
+  }
+}
+
+std::vector<std::string> decisions(const Trace& trace, const ClusterConfig& config, Instant until = Instant::max()) {
+  std::vector<std::string> texts;
+  (void)run(trace, config, [&](std::uint32_t request, const conductor::Decision& decision, Instant now) {
+    if (now > until) return;
+    std::string text =
+        std::to_string(request) + " " + std::to_string(now.time_since_epoch().count()) + " " + decision.reason;
+    for (const auto& candidate : decision.candidates) {
+      text += " " + std::to_string(candidate.ttft.count()) + "/" + std::to_string(candidate.tbt.count());
+    }
+    texts.push_back(std::move(text));
+  });
+  return texts;
+}
+
+ClusterConfig tight_config(PlacementPolicy placement, AdmissionPolicy admission) {
+  ClusterConfig config = plain_config();
+  config.prefill = 3;
+  config.decode = 2;
+  config.placement = placement;
+  config.admission = admission;
+  config.cache_blocks_per_node = 50;
+  config.slo = {.ttft = Seconds(8), .tbt = Millis(13)};
+  config.seed = 4;
+  return config;
+}
+
+TEST(Cluster, TheSameSeedGivesTheSameDecisions) {
+  const Trace trace = busy_trace(8, 400, 3, 4);
+  for (const PlacementPolicy placement : kPlacements) {
+    const ClusterConfig config = tight_config(placement, AdmissionPolicy::kSurvival);
+    EXPECT_EQ(decisions(trace, config), decisions(trace, config));
+  }
+  ClusterConfig other = tight_config(PlacementPolicy::kRandom, AdmissionPolicy::kNone);
+  const auto first = decisions(trace, other);
+  other.seed = 5;
+  EXPECT_NE(first, decisions(trace, other));
+}
+
+// Answers that are not over at some moment are made longer and shorter: no decision up to then may change.
+TEST(Cluster, NoPolicySeesHowLongAnAnswerWillBe) {
+  const Trace trace = busy_trace(6, 400, 3, 4);
+  for (const PlacementPolicy placement : kPlacements) {
+    for (const AdmissionPolicy admission : kAdmissions) {
+      const ClusterConfig config = tight_config(placement, admission);
+      const ClusterResult result = run(trace, config);
+      for (const std::size_t at : {100u, 200u, 300u}) {
+        const Instant until(trace.requests[at].arrival);
+        Trace changed = trace;
+        std::size_t changes = 0;
+        for (std::size_t i = 0; i < trace.requests.size(); ++i) {
+          const RequestOutcome& outcome = result.requests[i];
+          if (outcome.end <= until) continue;
+          // What has been generated by then stays: at least a token more than that.
+          const Nanos decoded = std::max(until - outcome.first_token, Nanos{0});
+          const auto known = static_cast<std::uint32_t>(decoded / Millis(10)) + 2;
+          changed.requests[i].output_tokens = known + static_cast<std::uint32_t>(i * 37 % 400);
+          ++changes;
+        }
+        ASSERT_GT(changes, 50u);
+        EXPECT_EQ(decisions(trace, config, until), decisions(changed, config, until))
+            << conductor::placement_name(placement) << " " << conductor::admission_name(admission) << " at " << at;
+      }
+    }
+  }
+}
+
+TEST(Cluster, RefusesWhatMakesNoSense) {
+  const Trace trace = trace_of({{0}});
+  for (const auto& change : std::vector<std::function<void(ClusterConfig&)>>{
+           [](ClusterConfig& config) { config.prefill = 0; },
+           [](ClusterConfig& config) { config.decode = kClusterInstancesMax + 1; },
+           [](ClusterConfig& config) { config.cache_blocks_per_node = 0; },
+           [](ClusterConfig& config) { config.eviction = "opt"; },
+           [](ClusterConfig& config) { config.link_gbps = 0; },
+           [](ClusterConfig& config) { config.speed = 0; },
+       }) {
+    ClusterConfig config = plain_config();
+    change(config);
+    EXPECT_EQ(run_cluster(trace, config).status().code(), Code::kInvalidArgument);
+  }
+}
+
+}  // namespace
+}  // namespace mooncake::sim

@@ -1,0 +1,114 @@
+#include "sim/cluster/decode_batch.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/rng.h"
+#include "kvcache/slo.h"
+
+namespace mooncake::sim {
+namespace {
+
+/// A step takes 10 ms, 1 ms a sequence, and 1 us a token of context.
+kvcache::CostProfile plain_profile() {
+  kvcache::CostProfile profile;
+  profile.step_fixed_ms = 10;
+  profile.step_ms_per_sequence = 1;
+  profile.step_ms_per_context_token = 0.001;
+  return profile;
+}
+
+class DecodeBatchTest : public testing::Test {
+ protected:
+  static Instant at_us(std::int64_t us) { return Instant(Micros(us)); }
+  std::unique_ptr<kvcache::CostModel> cost_ = kvcache::make_cost_model(plain_profile());
+  DecodeBatch batch_{*cost_, 0};
+};
+
+TEST_F(DecodeBatchTest, StepsOfOneGrowWithItsContext) {
+  EXPECT_EQ(batch_.boundary(at_us(7)), at_us(7)) << "nobody is here: anybody joins at once";
+  EXPECT_EQ(batch_.next_end(), std::nullopt);
+  EXPECT_TRUE(batch_.advance(at_us(100)).empty());
+  batch_.join({.request = 5, .steps = 3, .context = 100, .previous_token = at_us(40)});
+  // Steps of 11,100, 11,101 and 11,102 us.
+  EXPECT_EQ(batch_.boundary(at_us(101)), at_us(11'200));
+  EXPECT_EQ(batch_.boundary(at_us(11'200)), at_us(11'200)) << "who comes with the end of a step is in time";
+  EXPECT_EQ(batch_.boundary(at_us(11'201)), at_us(22'301));
+  ASSERT_EQ(batch_.next_end(), at_us(33'403));
+  const auto ended = batch_.advance(at_us(33'403));
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].request, 5u);
+  EXPECT_EQ(ended[0].tbt, Micros(11'160)) << "the longest of three gaps: the first, with the wait for its start";
+  EXPECT_EQ(batch_.size(), 0u);
+}
+
+TEST_F(DecodeBatchTest, NewcomersSlowTheOthers) {
+  (void)batch_.advance(at_us(0));
+  batch_.join({.request = 1, .steps = 4, .context = 1000, .previous_token = at_us(0)});
+  EXPECT_TRUE(batch_.advance(at_us(12'000)).empty()) << "the first of 12,000 us";
+  batch_.join({.request = 2, .steps = 2, .context = 2000, .previous_token = at_us(11'000)});
+  // Two sequences with 1,001 and 2,000 tokens: 15,001 us, then 15,003.
+  const auto both = batch_.next_end();
+  ASSERT_EQ(both, at_us(12'000 + 15'001 + 15'003));
+  const auto ended = batch_.advance(*both);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].tbt, Micros(16'001));
+  EXPECT_EQ(batch_.next_end(), *both + Micros(12'003));
+}
+
+// Twin: step by step, with a list of gaps for everybody.
+TEST_F(DecodeBatchTest, EqualsATwinThatTakesStepByStep) {
+  struct Twin {
+    std::uint32_t left = 0;
+    std::uint64_t context = 0;
+    std::vector<Nanos> gaps;
+    Instant previous{};
+  };
+  Rng rng(5);
+  std::map<std::uint32_t, Twin> twins;
+  std::map<std::uint32_t, Nanos> expected;
+  std::map<std::uint32_t, Nanos> got;
+  (void)batch_.advance(at_us(0));
+  Instant now = at_us(0);
+  std::uint32_t joined = 0;
+  while (joined < 300 || !twins.empty()) {
+    // The twin's step.
+    std::uint64_t context = 0;
+    for (const auto& [request, twin] : twins) context += twin.context;
+    const Nanos took =
+        twins.empty() ? Nanos(Millis(5)) : cost_->tbt(0, static_cast<std::uint32_t>(twins.size()), context);
+    now += took;
+    for (auto at = twins.begin(); at != twins.end();) {
+      auto& [request, twin] = *at;
+      twin.gaps.push_back(now - twin.previous);
+      twin.previous = now;
+      ++twin.context;
+      const bool ends = --twin.left == 0;
+      if (ends) expected[request] = kvcache::request_tbt(twin.gaps);
+      at = ends ? twins.erase(at) : std::next(at);
+    }
+    const bool joins = joined < 300 && rng.below(10) == 0;
+    const auto end = batch_.next_end();
+    const bool ends = end && *end <= now + Micros(1);
+    if (!joins && !ends) continue;
+    const Instant boundary = ends ? *end : batch_.boundary(now - Micros(1));
+    ASSERT_LE(std::chrono::abs(boundary - now), Micros(1)) << "rounding adds up to less than a microsecond";
+    now = boundary;
+    for (const auto& done : batch_.advance(boundary)) got[done.request] = done.tbt;
+    ASSERT_EQ(batch_.size(), twins.size());
+    if (!joins) continue;
+    const DecodeBatch::Member member{.request = joined++,
+                                     .steps = static_cast<std::uint32_t>(1 + rng.below(200)),
+                                     .context = 1 + rng.below(50'000),
+                                     .previous_token = now - Micros(rng.below(100'000))};
+    batch_.join(member);
+    twins[member.request] = {
+        .left = member.steps, .context = member.context, .gaps = {}, .previous = member.previous_token};
+  }
+  ASSERT_EQ(got.size(), 300u);
+  for (const auto& [request, tbt] : expected) EXPECT_LE(std::chrono::abs(got.at(request) - tbt), Micros(1)) << request;
+}
+
+}  // namespace
+}  // namespace mooncake::sim
