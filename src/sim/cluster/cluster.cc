@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
 #include "base/check.h"
@@ -41,10 +42,28 @@ struct DecodeInstance {
   Instant next_step = Instant::max();  // the event that counts; others are outdated
 };
 
+/// A profile under which everything takes `factor` times as long.
+kvcache::CostProfile believed(kvcache::CostProfile profile, double factor) {
+  for (double kvcache::CostProfile::*time :
+       {&kvcache::CostProfile::prefill_fixed_ms, &kvcache::CostProfile::prefill_ms_per_token,
+        &kvcache::CostProfile::prefill_ms_per_token2, &kvcache::CostProfile::load_fixed_ms,
+        &kvcache::CostProfile::load_ms_per_token, &kvcache::CostProfile::step_fixed_ms,
+        &kvcache::CostProfile::step_ms_per_sequence, &kvcache::CostProfile::step_ms_per_context_token,
+        &kvcache::CostProfile::link_latency_ms}) {
+    profile.*time *= factor;
+  }
+  profile.link_bytes_per_ms /= factor;
+  return profile;
+}
+
 class ClusterRun {
  public:
   ClusterRun(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink)
-      : trace_(trace), config_(config), sink_(sink), truth_(kvcache::make_cost_model(config.profile)) {}
+      : trace_(trace),
+        config_(config),
+        sink_(sink),
+        truth_(kvcache::make_cost_model(config.profile)),
+        loss_(config.seed) {}
 
   Status prepare();
   ClusterResult run();
@@ -57,6 +76,7 @@ class ClusterRun {
   void fetch(std::uint32_t request, const conductor::Candidate& prefill);
   void start_prefill(std::uint32_t instance);
   void end_prefill(std::uint32_t instance);
+  void report_cache(std::vector<conductor::CacheEvent> message);
   void ready_for_decode(std::uint32_t request);
   void step(std::uint32_t instance);
   void await_step(std::uint32_t instance, Instant at);
@@ -65,9 +85,8 @@ class ClusterRun {
   [[nodiscard]] std::span<const TraceBlock> blocks_of(std::uint32_t request) const {
     return trace_.blocks_of(trace_.requests[request]);
   }
-  [[nodiscard]] Instant arrival_of(std::uint32_t request) const {
-    const auto traced = static_cast<double>(trace_.requests[request].arrival.count());
-    return Instant(Nanos(static_cast<std::int64_t>(traced / config_.speed)));
+  [[nodiscard]] bool somebody_has(TraceBlock block) const {
+    return std::ranges::any_of(prefill_, [block](const PrefillNode& node) { return node.has(block); });
   }
   [[nodiscard]] static RequestNumber number(std::uint32_t request) { return RequestNumber{request}; }
   [[nodiscard]] std::uint64_t kv_tokens_of(std::uint32_t request) const {
@@ -82,6 +101,8 @@ class ClusterRun {
   std::vector<PrefillNode> prefill_;
   std::vector<DecodeInstance> decode_;
   EventQueue events_;
+  std::deque<std::vector<conductor::CacheEvent>> messages_;  // on their way to the Conductor
+  Rng loss_;
   Instant now_{};
   std::vector<Journey> journeys_;
   ClusterResult result_;
@@ -99,7 +120,7 @@ Status ClusterRun::prepare() {
                                              .computed_tokens_min = kComputedTokensMin,
                                              .decode_time = config_.decode_time,
                                              .seed = config_.seed},
-                                            kvcache::make_cost_model(profile));
+                                            kvcache::make_cost_model(believed(profile, config_.believed_factor)));
   prefill_.reserve(config_.prefill);
   for (std::uint32_t i = 0; i < config_.prefill; ++i) {
     MC_ASSIGN_OR_RETURN(auto policy, store::make_eviction_policy(config_.eviction));
@@ -146,7 +167,7 @@ ClusterResult ClusterRun::run() {
   auto next = order.begin();
   while (next != order.end() || !events_.empty()) {
     // At one instant, what ends comes before who arrives.
-    const Instant arrival = next == order.end() ? Instant::max() : arrival_of(*next);
+    const Instant arrival = next == order.end() ? Instant::max() : arrival_of(trace_.requests[*next], config_.speed);
     if (!events_.empty() && events_.top().at <= arrival) {
       const Event event = events_.top();
       events_.pop();
@@ -167,6 +188,9 @@ void ClusterRun::happen(const Event& event) {
       return end_prefill(event.subject);
     case EventKind::kFetchEnd:
       return start_prefill(event.subject);
+    case EventKind::kCacheEvents:
+      conductor_->on_cache(messages_.front(), now_);
+      return messages_.pop_front();
     case EventKind::kDecodeReady:
       return ready_for_decode(event.subject);
     case EventKind::kDecodeStep:
@@ -208,8 +232,12 @@ void ClusterRun::place(std::uint32_t request, const Decision& decision) {
 void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefill) {
   Journey& journey = journeys_[request];
   journey.fetched_from = prefill.local_prefix_blocks;
-  journey.fetched_to = prefill.reused_blocks;
+  journey.fetched_to = journey.fetched_from;
+  while (journey.fetched_to < prefill.reused_blocks && somebody_has(blocks_of(request)[journey.fetched_to])) {
+    ++journey.fetched_to;
+  }
   const std::uint32_t count = journey.fetched_to - journey.fetched_from;
+  if (count == 0) return;  // the Conductor's view was outdated
   PrefillNode& sender = prefill_[static_cast<std::uint32_t>(prefill.fetch_from)];
   sender.read(blocks_of(request).subspan(journey.fetched_from, count));
   journey.fetched_at = sender.link.send(config_.profile.kv_bytes_per_token * kTraceBlockTokens * count, now_);
@@ -252,7 +280,7 @@ void ClusterRun::end_prefill(std::uint32_t instance) {
                                                  /*block_tokens=*/1, kComputedTokensMin),
        .prefill = now_ - outcome.prefill_start});
   conductor_->on_phase(number(request), Phase::kPrefillEnd, now_);
-  conductor_->on_cache(node.use(blocks_of(request)), now_);
+  report_cache(node.use(blocks_of(request)));
   if (config_.prefill_only || traced.output_tokens <= 1) {
     complete(request, std::nullopt);
   } else if (conductor_->before_decode(number(request), now_)) {
@@ -265,6 +293,14 @@ void ClusterRun::end_prefill(std::uint32_t instance) {
     events_.push({std::max(last, journeys_[request].kv_sent_at), EventKind::kDecodeReady, request});
   }
   start_prefill(instance);
+}
+
+// What the store tells the Conductor: at once, later, or never. All are equally late, so they come in order.
+void ClusterRun::report_cache(std::vector<conductor::CacheEvent> message) {
+  if (config_.event_loss > 0 && loss_.uniform() < config_.event_loss) return;
+  if (config_.event_delay == Nanos{0}) return conductor_->on_cache(message, now_);
+  messages_.push_back(std::move(message));
+  events_.push({now_ + config_.event_delay, EventKind::kCacheEvents, 0});
 }
 
 void ClusterRun::ready_for_decode(std::uint32_t request) {

@@ -10,8 +10,8 @@
 //   network              one link a node: prefixes that others fetch and KVCache for decode leave in order
 //   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
 //
-// The Conductor sees phases, caches and durations at once. It never sees how long an answer will be: requests ask for
-// at most kAnswerTokensMax tokens, all of them.
+// The Conductor sees phases and durations at once, and caches unless told otherwise. It never sees how long an answer
+// will be: requests ask for at most kAnswerTokensMax tokens, all of them.
 //
 // Pure and deterministic: the same trace and configuration give the same result. Source: docs/simulator.md.
 #pragma once
@@ -49,7 +49,10 @@ struct ClusterConfig {
   double speed = 1;                                      ///< arrivals come so many times as fast, above 0
   std::uint64_t decode_kv_tokens = 1'400'000;            ///< KVCache of a decode instance
   bool prefill_only = false;                             ///< requests end with their first token
-  std::uint64_t seed = 0;                                ///< of random placement
+  Nanos event_delay{};         ///< until the Conductor learns what a cache has taken in and evicted
+  double event_loss = 0;       ///< share of these messages that it never gets
+  double believed_factor = 1;  ///< the Conductor takes everything to last so many times as long as it does
+  std::uint64_t seed = 0;      ///< of random placement and lost messages
 };
 
 enum class Outcome : std::uint8_t { kCompleted, kRejected, kRejectedAfterPrefill };
@@ -71,6 +74,11 @@ struct ClusterResult {
   std::vector<RequestOutcome> requests;  ///< in the order of the trace
   std::uint64_t transfers = 0;           ///< prefixes that one node fetched from another
 };
+
+/// When a request arrives if arrivals come `speed` times as fast.
+inline Instant arrival_of(const TraceRequest& request, double speed) {
+  return Instant(Nanos(static_cast<std::int64_t>(static_cast<double>(request.arrival.count()) / speed)));
+}
 
 /// Called with every decision as it is made: number of the request in the trace, decision, time.
 using DecisionSink = std::function<void(std::uint32_t, const conductor::Decision&, Instant)>;

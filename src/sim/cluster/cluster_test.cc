@@ -144,6 +144,22 @@ TEST(Cluster, EverythingIsConservedUnderEveryPolicy) {
   }
 }
 
+TEST(Cluster, LateAndLostCacheEventsCostReuseAndNothingElse) {
+  const Trace trace = busy_trace(3, 600, 3, 1);
+  ClusterConfig config = plain_config();
+  config.prefill = 3;
+  config.cache_blocks_per_node = 50;
+  const double told_at_once = report_cluster(trace, config.slo, run(trace, config)).hit_rate_prefix_block;
+  config.event_delay = Seconds(30);
+  const double told_late = report_cluster(trace, config.slo, run(trace, config)).hit_rate_prefix_block;
+  config.event_delay = {};
+  config.event_loss = 0.5;
+  const ClusterReport half_lost = report_cluster(trace, config.slo, run(trace, config));
+  EXPECT_LT(told_late, told_at_once);
+  EXPECT_LT(half_lost.hit_rate_prefix_block, told_at_once);
+  EXPECT_EQ(half_lost.completed, 600u);
+}
+
 std::vector<std::string> decisions(const Trace& trace, const ClusterConfig& config, Instant until = Instant::max()) {
   std::vector<std::string> texts;
   (void)run(trace, config, [&](std::uint32_t request, const conductor::Decision& decision, Instant now) {

@@ -50,7 +50,8 @@ std::vector<DecodeBatch::Ended> DecodeBatch::advance(Instant boundary) {
   if (!members_.empty() && boundary > started_) {
     const std::uint64_t steps = steps_for(boundary - started_, first_, growth_);
     CHECK(started_ + sum_of(steps, first_, growth_) == boundary);
-    past_.push_back({.first_step = step_, .steps = steps, .first = first_, .growth = growth_});
+    past_.push_back({.first_step = step_, .steps = steps, .first = first_, .growth = growth_, .pause = pause_});
+    pause_ = Nanos{0};
     step_ += steps;
     context_ += steps * members_.size();
   }
@@ -68,9 +69,15 @@ std::vector<DecodeBatch::Ended> DecodeBatch::advance(Instant boundary) {
 
 void DecodeBatch::join(const Member& member) {
   CHECK(member.steps > 0);
-  members_.push_back({.member = member, .first_step = step_, .joined = started_});
+  if (members_.empty()) pause_ = Nanos{0};
+  members_.push_back({.member = member, .first_step = step_, .joined = started_, .pause_before = pause_});
   context_ += member.context;
   restart(started_);
+}
+
+void DecodeBatch::pause(Nanos duration) {
+  started_ += duration;
+  pause_ += duration;
 }
 
 void DecodeBatch::restart(Instant now) {
@@ -84,7 +91,9 @@ void DecodeBatch::restart(Instant now) {
 // How long `step` took. `stretch` is where to look first; asked in ascending order, this takes O(1) on average.
 Nanos DecodeBatch::gap_of(std::uint64_t step, std::size_t& stretch) const {
   while (step >= past_[stretch].first_step + past_[stretch].steps) ++stretch;
-  return past_[stretch].first + past_[stretch].growth * static_cast<std::int64_t>(step - past_[stretch].first_step);
+  const Stretch& at = past_[stretch];
+  const Nanos gap = at.first + at.growth * static_cast<std::int64_t>(step - at.first_step);
+  return step == at.first_step ? gap + at.pause : gap;
 }
 
 Nanos DecodeBatch::tbt_of(const Inside& inside) const {
@@ -92,7 +101,7 @@ Nanos DecodeBatch::tbt_of(const Inside& inside) const {
   gaps.reserve(inside.member.steps);
   std::size_t stretch = 0;
   for (std::uint64_t step = inside.first_step; step < step_; ++step) gaps.push_back(gap_of(step, stretch));
-  gaps.front() += inside.joined - inside.member.previous_token;
+  gaps.front() += inside.joined - inside.member.previous_token - inside.pause_before;
   return kvcache::request_tbt(gaps);
 }
 

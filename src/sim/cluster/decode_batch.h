@@ -43,8 +43,11 @@ class DecodeBatch {
 
   /// Goes on to `boundary`, which one of the two above has named. @return who has ended by then, who leaves.
   std::vector<Ended> advance(Instant boundary);
-  /// Joins at the instant of the last advance().
+  /// Joins at the instant of the last advance() or the end of the last pause().
   void join(const Member& member);
+  /// Nobody gets a token for so long from there on: the engine computes a prompt. It counts in the next gap of those
+  /// who are here.
+  void pause(Nanos duration);
 
  private:
   struct Stretch {  // of steps with the same members
@@ -52,11 +55,13 @@ class DecodeBatch {
     std::uint64_t steps = 0;
     Nanos first{};   // the first one takes this
     Nanos growth{};  // each takes so much longer than the one before
+    Nanos pause{};   // before the first
   };
   struct Inside {
     Member member;
     std::uint64_t first_step = 0;
     Instant joined{};
+    Nanos pause_before{};  // of the pause before its first step, what had passed when it joined
   };
   void restart(Instant now);
   [[nodiscard]] Nanos gap_of(std::uint64_t step, std::size_t& stretch) const;
@@ -71,6 +76,7 @@ class DecodeBatch {
   Instant started_{};          // of the present stretch
   Nanos first_{};
   Nanos growth_{};
+  Nanos pause_{};             // just before started_
   std::deque<Stretch> past_;  // as long as a member was part of it
 };
 

@@ -57,6 +57,20 @@ TEST_F(DecodeBatchTest, NewcomersSlowTheOthers) {
   EXPECT_EQ(batch_.next_end(), *both + Micros(12'003));
 }
 
+TEST_F(DecodeBatchTest, APauseIsInTheNextGapOfThoseWhoWereThere) {
+  (void)batch_.advance(at_us(0));
+  batch_.join({.request = 1, .steps = 2, .context = 1000, .previous_token = at_us(0)});
+  EXPECT_TRUE(batch_.advance(at_us(12'000)).empty());
+  batch_.pause(Millis(500));
+  batch_.join({.request = 2, .steps = 1, .context = 2000, .previous_token = at_us(512'000)});
+  batch_.pause(Millis(100));
+  ASSERT_EQ(batch_.next_end(), at_us(612'000 + 15'001));
+  std::map<std::uint32_t, Nanos> tbt;
+  for (const auto& ended : batch_.advance(at_us(627'001))) tbt[ended.request] = ended.tbt;
+  EXPECT_EQ(tbt.at(1), Micros(600'000 + 15'001)) << "both pauses";
+  EXPECT_EQ(tbt.at(2), Micros(100'000 + 15'001)) << "the second alone";
+}
+
 // Twin: step by step, with a list of gaps for everybody.
 TEST_F(DecodeBatchTest, EqualsATwinThatTakesStepByStep) {
   struct Twin {

@@ -24,6 +24,7 @@ class PrefillNode {
  public:
   PrefillNode(conductor::NodeId id, BlockCache cache, Link out) : link(out), id_(id), cache_(std::move(cache)) {}
 
+  [[nodiscard]] bool has(TraceBlock block) const { return cache_.contains(block); }
   /// Leading blocks that a prompt finds: each in the cache, or among [fetched_from, fetched_to) which were brought
   /// here.
   [[nodiscard]] std::uint32_t leading(std::span<const TraceBlock> blocks, std::uint32_t fetched_from,

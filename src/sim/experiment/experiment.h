@@ -38,6 +38,10 @@ Result<Experiment> experiment(std::string_view name);
 Result<Report> run_cache_capacity(const ExperimentInput& input);
 Result<Report> run_placement(const ExperimentInput& input);
 Result<Report> run_pd_ratio(const ExperimentInput& input);
+Result<Report> run_capacity(const ExperimentInput& input);
 Result<Report> run_overload(const ExperimentInput& input);
+Result<Report> run_long_context(const ExperimentInput& input);
+Result<Report> run_staleness(const ExperimentInput& input);
+Result<Report> run_miscalibration(const ExperimentInput& input);
 
 }  // namespace mooncake::sim
