@@ -168,6 +168,16 @@ void add_sim(Table& table) {
   table.integer("seed", "0", 0, 9.0e18, "Of random placement.");
   table.json("The figures");
 
+  table.section("sim_plan");
+  add_trace(table);
+  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, in seconds.");
+  table.number("tbt_slo_ms", "100", 0.1, 3'600'000, "Objective for the time between tokens, in milliseconds.");
+  table.number("target", "0.99", 1e-6, 1, "Share of the requests that have to meet both.");
+  table.number("speed", "1", 1e-6, 1e6, "Arrivals come so many times as fast.");
+  table.text("profile", "llama3-70b@8xA800", "What prefill, steps and transfers take.");
+  table.text("html", "", "Where the page with the charts goes; empty: none.");
+  table.json("The clusters");
+
   table.section("trace");
   table.text("preset", "conversation", "The published workload whose means it has.",
              {"conversation", "toolagent", "synthetic"});

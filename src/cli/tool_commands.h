@@ -12,6 +12,7 @@ int run_bench_serve_command(const Invocation& invocation);
 int run_kv_why(const Invocation& invocation);
 int run_sim_cache(const Invocation& invocation);
 int run_sim_experiment(const Invocation& invocation);
+int run_sim_plan(const Invocation& invocation);
 int run_sim_run(const Invocation& invocation);
 int run_sim_workload(const Invocation& invocation);
 int run_trace_generate(const Invocation& invocation);

@@ -167,3 +167,41 @@ def test_the_conversation_trace_costs_what_the_paper_says(conversation):
 def test_an_hour_of_sixteen_nodes_takes_a_second(conversation):
     report = sim_json("run", "--trace", conversation, "--prefill", 8, "--decode", 8, "--cache-blocks-per-node", 5859)
     assert report["wall_s"] <= 1
+
+
+@pytest.fixture(scope="module")
+def small_workload(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("workload") / "conversation.jsonl"
+    made = subprocess.run([str(BINARY), "trace", "generate", "--requests", "600", "--seed", "2", "--output", str(file)],
+                          capture_output=True, text=True, timeout=60 * SLOWDOWN)
+    assert made.returncode == 0, made.stderr
+    return file
+
+
+@pytest.mark.parametrize("experiment", ["cache-capacity", "placement", "staleness", "miscalibration"])
+def test_an_experiment_is_a_table_a_json_and_a_page_that_needs_nothing_else(experiment, small_workload, tmp_path):
+    json_file, page = tmp_path / "report.json", tmp_path / "report.html"
+    done = subprocess.run([str(BINARY), "sim", "--experiment", experiment, "--trace", str(small_workload), "--json",
+                           str(json_file), "--html", str(page)], capture_output=True, text=True, timeout=120 * SLOWDOWN)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(json_file.read_text())
+    assert report["experiment"] == experiment and report["title"] in done.stdout
+    for table in report["tables"]:
+        assert table["rows"] and all(list(row) == table["columns"] for row in table["rows"])
+    html = page.read_text()
+    assert "uPlot" in html and "src=" not in html and "@import" not in html
+
+
+def test_unknown_experiments_are_answered_with_the_known_ones():
+    for arguments in [("--experiment", "everything"), ()]:
+        done = sim(*arguments)
+        assert done.returncode == 2 and "cache-capacity" in done.stderr and "overload" in done.stderr
+
+
+def test_a_plan_is_the_smallest_clusters_first(small_workload):
+    report = sim_json("plan", "--trace", small_workload, "--ttft-slo-s", 30, "--tbt-slo-ms", 100)
+    rows = report["tables"][0]["rows"]
+    assert rows and [row["nodes"] for row in rows] == sorted(row["nodes"] for row in rows)
+    assert all(row["effective"] >= 0.99 and row["nodes"] == row["prefill"] + row["decode"] for row in rows)
+    done = sim("plan", "--trace", small_workload, "--tbt-slo-ms", 1)
+    assert done.returncode == 0 and "No cluster" in done.stdout

@@ -100,6 +100,7 @@ Result<Chart> twenty_nodes(const ExperimentInput& input) {
 Table table_of(const Chart& chart) {
   Table table{.title = chart.title, .columns = {"speed"}};
   for (const Series& series : chart.series) table.columns.push_back(series.name);
+  table.columns.push_back("10P10D / coupled");
   table.columns.push_back("10P10D / best coupled");
   for (std::size_t i = 0; i < chart.x.size(); ++i) {
     std::vector<Cell> row = {chart.x[i]};
@@ -108,6 +109,8 @@ Table table_of(const Chart& chart) {
       row.emplace_back(*chart.series[k].y[i]);
       if (k > 0) best = std::max(best, *chart.series[k].y[i]);
     }
+    const double plain = *chart.series[1].y[i];
+    row.push_back(plain > 0 ? Cell(*chart.series[0].y[i] / plain) : Cell());
     row.push_back(best > 0 ? Cell(*chart.series[0].y[i] / best) : Cell());
     table.rows.push_back(std::move(row));
   }
@@ -130,7 +133,16 @@ Result<Report> run_capacity(const ExperimentInput& input) {
       "chunks cost 2.021 / 1.661 as much (Figure 8). docs/simulator.md defends the model.",
       "The published advantage on the real workload, +75 % requests, is 100 % of requests within their objectives on "
       "10P10D "
-      "against 57 % on 20 coupled nodes; the last column is ours."};
+      "against 57 % on 20 coupled nodes; at speed 1 the column before the last is ours. Our coupled nodes do better "
+      "than the "
+      "published ones, at every objective of Figure 1: theirs is an engine with overheads of its own, ours has none "
+      "but the "
+      "profile's.",
+      "Chunks of 256 tokens, which nobody published, keep a TBT of 100 ms nearly as well as disaggregation up to the "
+      "rate of "
+      "the trace; then prompts, which chunks make more expensive, take more than there is, and it breaks down at half "
+      "the "
+      "speed at which 10P10D does."};
   return report;
 }
 
