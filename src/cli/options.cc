@@ -88,6 +88,9 @@ void add_engine(Table& table) {
 }
 
 void add_scheduling(Table& table) {
+  table.text("profile", "",
+             "What the Conductor expects things to take: the name of a built-in cost profile, or a .json file that "
+             "`bench engine` wrote; empty: the engine's.");
   table.text("placement", "cost-min", "How the Conductor chooses instances.",
              {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"});
   table.text("admission", "none", "Whom the Conductor refuses: `early` refuses what could not meet the objectives.",
