@@ -198,6 +198,30 @@ void add_cluster_client(Table& table) {
   table.text("run_dir", "", "Run directory of the cluster; empty: the default one.");
 }
 
+void add_bench(Table& table) {
+  table.section("bench");
+  add_cluster_client(table);
+  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson"});
+  table.json("The report");
+  table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
+  table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
+  table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
+  table.number("rate", "2", 0.001, 100'000, "poisson: requests a second.");
+  table.number("duration_s", "30", 0.1, 86'400, "poisson: how long requests are sent.");
+  table.flag("--duration");
+  table.integer("prompt_tokens", "256", 1, 1 << 20, "poisson: length of a prompt, about.");
+  table.integer("answer_tokens", "16", 1, 1 << 20, "Length of an answer.");
+  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
+  table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
+  table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
+
+  table.section("bench_engine");
+  add_engine(table);
+  table.integer("threads", "1", 1, 1024, "Threads of the engine; give it what `up` gives each of its own.");
+  table.text("output", "", "Where the cost profile goes; empty: MODEL.profile.json in the current directory.");
+  table.json("The report");
+}
+
 void add_tools(Table& table) {
   table.section("chat");
   add_cluster_client(table);
@@ -225,22 +249,7 @@ void add_tools(Table& table) {
   table.integer("context_tokens", "0", 0, 1 << 24, "Longest prompt plus answer; 0: the model's own.");
   table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
 
-  table.section("bench");
-  add_cluster_client(table);
-  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson"});
-  table.json("The report");
-  table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
-  table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
-  table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
-  table.number("rate", "2", 0.001, 100'000, "poisson: requests a second.");
-  table.number("duration_s", "30", 0.1, 86'400, "poisson: how long requests are sent.");
-  table.flag("--duration");
-  table.integer("prompt_tokens", "256", 1, 1 << 20, "poisson: length of a prompt, about.");
-  table.integer("answer_tokens", "16", 1, 1 << 20, "Length of an answer.");
-  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
-  table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
-  table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
-
+  add_bench(table);
   add_sim(table);
 
   table.section("doctor");
