@@ -50,7 +50,8 @@ const std::vector<Command>& commands() {
       {.name = "bench serve",
        .summary = "What a client of a running cluster sees: times to the first token, cold and warm; goodput",
        .examples = "  mooncake bench serve --prefix-tokens 2000 --requests 8 --json report.json\n"
-                   "  mooncake bench serve --scenario poisson --rate 4 --duration 30\n",
+                   "  mooncake bench serve --scenario poisson --rate 4 --duration 30\n"
+                   "  mooncake bench serve --scenario trace --trace FILE --tokens-scale 0.125 --duration 60\n",
        .section = "bench",
        .run = run_bench_serve_command},
       {.name = "bench engine",

@@ -201,16 +201,21 @@ void add_cluster_client(Table& table) {
 void add_bench(Table& table) {
   table.section("bench");
   add_cluster_client(table);
-  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson"});
+  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson", "trace"});
   table.json("The report");
   table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
   table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
   table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
   table.number("rate", "2", 0.001, 100'000, "poisson: requests a second.");
-  table.number("duration_s", "30", 0.1, 86'400, "poisson: how long requests are sent.");
+  table.number("duration_s", "0", 0, 86'400, "How long requests are sent; 0: 30 s of poisson, and the whole trace.");
   table.flag("--duration");
+  table.text("save_trace", "", "poisson: the requests that were sent go to this file, as a trace for `sim`.");
+  table.text("trace", "", "trace: the requests: JSON lines with timestamp, input_length, output_length, hash_ids.");
+  table.number("speed", "1", 0.001, 1e6, "trace: how many times faster than it happened.");
+  table.number("tokens_scale", "1", 0.001, 1000,
+               "trace: prompts, answers and shared blocks are this many times longer.");
   table.integer("prompt_tokens", "256", 1, 1 << 20, "poisson: length of a prompt, about.");
-  table.integer("answer_tokens", "16", 1, 1 << 20, "Length of an answer.");
+  table.integer("answer_tokens", "16", 1, 1 << 20, "shared-prefix, poisson: length of an answer.");
   table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
   table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
   table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");

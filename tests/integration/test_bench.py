@@ -72,3 +72,28 @@ def test_a_wrong_profile_is_named_before_anything_starts(tmp_path):
     for profile, expected in [(file, "prefill_fixed_ms"), (tmp_path / "none.json", "none.json"), ("cray-1", "smollm2-cpu")]:
         done = mooncake("up", "--engine", "simulated", "--run-dir", tmp_path / "run", "--profile", profile)
         assert done.returncode != 0 and expected in done.stderr, done.stderr
+
+
+def test_a_trace_is_replayed_with_its_shared_prefixes(simulated, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    lines = [{"timestamp": 1000 * i, "input_length": 512 * len(ids) - 12, "output_length": 40, "hash_ids": ids}
+             for i, ids in enumerate([[7], [7, 8], [99], [7, 8, 9], list(range(300))])]
+    trace.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "trace", "--trace", str(trace), "--speed", "10",
+                 "--tokens-scale", "0.25")
+    assert (rows["requests"], rows["completed"], rows["skipped"], rows["failed"]) == (5, 5, 0, 0)
+    assert rows["prompt_tokens"] == pytest.approx(0.25 * sum(line["input_length"] for line in lines), rel=0.02)
+    # Whole blocks of 64: nothing of block 7 as a whole, then 7, then 7 and 8.
+    assert rows["cached_tokens"] == pytest.approx(64 + 3 * 64, abs=64)
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "trace", "--trace", str(trace), "--speed", "10")
+    assert (rows["requests"], rows["skipped"]) == (4, 1), "150,000 tokens are more than the simulated context"
+
+
+def test_poisson_saves_what_it_sent_as_a_trace(simulated, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "poisson", "--rate", "20", "--duration", "2",
+                 "--prompt-tokens", "600", "--save-trace", str(trace))
+    workload = json.loads(mooncake("sim", "workload", "--trace", trace, "--json").stdout)
+    assert workload["requests"] == rows["requests"]
+    assert workload["input_tokens_mean"] == pytest.approx(rows["prompt_tokens"] / rows["completed"])
+    assert workload["reusable_blocks"] == 0 and workload["block_refs"] == 2 * rows["requests"]
