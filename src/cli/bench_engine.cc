@@ -56,8 +56,9 @@ class EngineBench {
   double done_ms_ = 0;
 };
 
-// A quiet machine keeps every point within this; beyond it the user should know, though the profile may still serve.
-constexpr double kDeviationSuspect = 0.25;
+// Caches and kernels make single points a third off on a quiet machine too; beyond this the user should know, though
+// the profile may still serve.
+constexpr double kDeviationSuspect = 0.5;
 
 struct Measured {
   std::vector<kvcache::CostSample> samples;

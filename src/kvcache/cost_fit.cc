@@ -168,12 +168,11 @@ Result<std::vector<CostSample>> plan_cost_samples(std::uint32_t tokens_max, std:
   for (std::uint32_t length = longest; length >= kChunkTokensMin; length /= 2) {
     samples.push_back({.kind = CostKind::kPrefill, .length = length});
   }
-  for (const std::uint32_t prefix : {blocks(longest / 2), blocks(longest - block_tokens)}) {
-    samples.push_back({.kind = CostKind::kPrefill, .length = longest, .prefix = prefix});
-  }
-  for (std::uint32_t prefix = longest; prefix >= block_tokens;
-       prefix = prefix == block_tokens ? 0 : blocks(prefix / 2)) {
-    samples.push_back({.kind = CostKind::kLoad, .prefix = prefix});
+  samples.push_back({.kind = CostKind::kPrefill, .length = longest / 2, .prefix = blocks(longest / 4)});
+  samples.push_back({.kind = CostKind::kPrefill, .length = longest, .prefix = longest - block_tokens});
+  // Shorter imports fit into the processor's caches and take less than a millisecond, which decides nothing.
+  for (const std::uint32_t parts : {1u, 2u, 4u, 8u}) {
+    samples.push_back({.kind = CostKind::kLoad, .prefix = blocks(longest / parts)});
   }
   for (std::uint32_t batch = 1; batch <= kFitBatchMax; batch *= 2) {
     for (const std::uint32_t context : {blocks(longest / 16), blocks(longest / 2), longest}) {
