@@ -46,6 +46,16 @@ Result<Json> ask(std::string_view method, const std::string& url, const std::str
   return json;
 }
 
+// A number in the answer of POST /tokenize.
+Result<std::uint32_t> tokenize(const std::string& url, std::string_view text, const char* number) {
+  MC_ASSIGN_OR_RETURN(const Json json, ask("POST", url, "/tokenize", dumped({{"prompt", text}})));
+  const Json& found = member(json, number);
+  if (!found.is_number_unsigned()) {
+    return Status(Code::kCorrupt, fmt::format("{}/tokenize did not answer with \"{}\"", url, number));
+  }
+  return count_of(found);
+}
+
 }  // namespace
 
 void CompletionMeter::add(std::string_view piece, Instant now) {
@@ -137,11 +147,10 @@ Result<std::vector<std::string>> prefill_instances(const std::string& url) {
   return names;
 }
 
+Result<std::uint32_t> context_tokens(const std::string& url) { return tokenize(url, "x", "max_model_len"); }
+
 Result<std::uint32_t> count_tokens(const std::string& url, std::string_view text) {
-  MC_ASSIGN_OR_RETURN(const Json json, ask("POST", url, "/tokenize", dumped({{"prompt", text}})));
-  const Json& count = member(json, "count");
-  if (!count.is_number_unsigned()) return Status(Code::kCorrupt, url + "/tokenize did not answer with a count");
-  return count_of(count);
+  return tokenize(url, text, "count");
 }
 
 }  // namespace mooncake::cli

@@ -69,6 +69,8 @@ Result<CompletionFacts> measure_completion(const std::string& url, const Complet
 Result<std::string> first_model(const std::string& url);
 /// Names of the prefill instances that are up, by GET /mooncake/cluster, in its order.
 Result<std::vector<std::string>> prefill_instances(const std::string& url);
+/// Tokens of the model's context, prompt and answer together, by POST /tokenize.
+Result<std::uint32_t> context_tokens(const std::string& url);
 /// Tokens of `text`, by POST /tokenize.
 Result<std::uint32_t> count_tokens(const std::string& url, std::string_view text);
 

@@ -82,7 +82,8 @@ class FakeGateway {
   void answer(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
     if (request.path == "/v1/models") return exchange.respond(200, {}, R"({"data": [{"id": "tiny"}]})");
-    if (request.path == "/tokenize") return exchange.respond(200, {}, R"({"count": 5, "tokens": [1, 2, 3, 4, 5]})");
+    if (request.path == "/tokenize")
+      return exchange.respond(200, {}, R"({"count": 5, "tokens": [1, 2, 3, 4, 5], "max_model_len": 8192})");
     if (request.path == "/mooncake/cluster") {
       return exchange.respond(200, {}, R"({"instances": [
           {"name": "prefill-0", "role": "prefill", "state": "up"},
@@ -130,6 +131,7 @@ TEST(BenchClient, LearnsModelInstancesAndTokenCounts) {
   FakeGateway gateway;
   EXPECT_EQ(*first_model(gateway.url()), "tiny");
   EXPECT_EQ(*count_tokens(gateway.url(), "a b c d e"), 5u);
+  EXPECT_EQ(*context_tokens(gateway.url()), 8192u);
   EXPECT_EQ(*prefill_instances(gateway.url()), (std::vector<std::string>{"prefill-0", "prefill-2"}));
 }
 

@@ -4,6 +4,7 @@
 //                   then to another (warm): how much sooner does the first token come when only the cache is shared?
 //   poisson         requests arrive at random at a given rate, whether or not earlier ones are done: TTFT and TBT
 //                   percentiles, and how many a second meet both objectives (goodput).
+//   trace           the same of a trace's arrivals, lengths and shared prefixes, if wanted faster or smaller.
 //
 // Everything is measured at the client, through HTTP.
 #pragma once
@@ -19,15 +20,19 @@ namespace mooncake::cli {
 
 struct BenchServeOptions {
   std::string url;                         ///< of the gateway, without a slash at the end
-  std::string scenario = "shared-prefix";  ///< or "poisson"
+  std::string scenario = "shared-prefix";  ///< or "poisson", "trace"
   std::string json;                        ///< file for the report; empty: none
   std::uint32_t requests = 8;              ///< shared-prefix: prefixes, each sent twice
   std::uint32_t prefix_tokens = 2000;      ///< shared-prefix
   std::uint32_t question_tokens = 32;      ///< shared-prefix
   double rate = 2;                         ///< poisson: requests a second
-  double duration_s = 30;                  ///< poisson
+  double duration_s = 0;                   ///< poisson, trace; 0: 30 s of poisson, the whole trace
   std::uint32_t prompt_tokens = 256;       ///< poisson: about
-  std::uint32_t answer_tokens = 16;
+  std::string save_trace{};                ///< poisson: file for what was sent, as a trace; empty: none
+  std::string trace{};                     ///< trace: file with the requests
+  double speed = 1;                        ///< trace: 2 is twice as fast
+  double tokens_scale = 1;                 ///< trace: what lengths are multiplied by
+  std::uint32_t answer_tokens = 16;        ///< of each, but for trace
   double ttft_slo_s = 30;
   double tbt_slo_ms = 300;
   std::uint64_t seed = 0;  ///< of prompts and arrivals; 0: a new one, so that no run finds the last one's cache
@@ -39,6 +44,7 @@ int run_bench_serve(const BenchServeOptions& options);
 /// The scenarios: rows, without publishing them. @return the first failure, in words for the user.
 Result<std::vector<BenchRow>> bench_shared_prefix(const BenchServeOptions& options, const std::string& model);
 Result<std::vector<BenchRow>> bench_poisson(const BenchServeOptions& options, const std::string& model);
+Result<std::vector<BenchRow>> bench_trace(const BenchServeOptions& options, const std::string& model);
 
 /// What to count against: objectives as the options give them.
 inline Nanos ttft_objective(const BenchServeOptions& options) { return from_ms(options.ttft_slo_s * 1e3); }

@@ -50,9 +50,16 @@ const std::vector<Command>& commands() {
       {.name = "bench serve",
        .summary = "What a client of a running cluster sees: times to the first token, cold and warm; goodput",
        .examples = "  mooncake bench serve --prefix-tokens 2000 --requests 8 --json report.json\n"
-                   "  mooncake bench serve --scenario poisson --rate 4 --duration 30\n",
+                   "  mooncake bench serve --scenario poisson --rate 4 --duration 30\n"
+                   "  mooncake bench serve --scenario trace --trace FILE --tokens-scale 0.125 --duration 60\n",
        .section = "bench",
        .run = run_bench_serve_command},
+      {.name = "bench engine",
+       .summary = "What an engine takes on this machine, without a cluster, and the cost profile that says so",
+       .examples = "  mooncake bench engine                     (a minute or two)\n"
+                   "  mooncake bench engine --threads 4 --output mine.json && mooncake up --profile mine.json\n",
+       .section = "bench_engine",
+       .run = run_bench_engine_command},
       {.name = "kv why",
        .summary = "Why a request went where it went: every candidate, and what really happened",
        .examples = "  mooncake kv why REQUEST_ID        (the header x-request-id of an answer)\n",

@@ -1,6 +1,7 @@
 // `mooncake gateway`: the OpenAI front door with the Conductor.
 #include <fmt/core.h>
 
+#include "cli/profile_option.h"
 #include "cli/role_commands.h"
 #include "cli/service_process.h"
 #include "serve/gateway/gateway_service.h"
@@ -27,7 +28,7 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
   gateway.conductor.decode_time = from_ms(config.number("gateway.t_d_s") * 1000);
   gateway.conductor.slo = {.ttft = from_ms(config.number("gateway.ttft_slo_s") * 1000),
                            .tbt = from_ms(config.number("gateway.tbt_slo_ms"))};
-  gateway.cost_profile = gateway.model.kind == "simulated" ? "laptop" : "smollm2-cpu";
+  MC_ASSIGN_OR_RETURN(gateway.cost_profile, resolve_profile(config.text("gateway.profile"), gateway.model.kind));
   gateway.request_deadline = from_ms(config.number("gateway.request_timeout_s") * 1000);
   return gateway;
 }

@@ -90,6 +90,12 @@ void add_engine(Table& table) {
   table.text("model", "", "GGUF file for the llama engine; empty: the default model that `make build` puts in place.");
 }
 
+void add_profile(Table& table) {
+  table.text("profile", "",
+             "What the Conductor expects things to take: the name of a built-in cost profile, or a .json file that "
+             "`bench engine` wrote; empty: the engine's.");
+}
+
 void add_scheduling(Table& table) {
   table.text("placement", "cost-min", "How the Conductor chooses instances.",
              {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"});
@@ -157,7 +163,8 @@ void add_sim(Table& table) {
   table.integer("decode", "8", 1, sim::kClusterInstancesMax, "Decode instances.");
   add_scheduling(table);
   table.number("balancing_threshold", "1.3", 0, 1e9, "algorithm1: fetch if the best prefix is so many times the own.");
-  table.text("profile", "llama3-70b@8xA800", "What prefill, steps and transfers take.");
+  table.text("profile", "llama3-70b@8xA800",
+             "What prefill, steps and transfers take: a built-in profile, or a .json file that `bench engine` wrote.");
   table.text("policy", "default", "What goes when a cache is full.", std::move(store_policies));
   table.text("cache_blocks_per_node", "inf",
              "Blocks of 512 tokens in the cache of a prefill instance; `inf`: no limit.");
@@ -174,7 +181,8 @@ void add_sim(Table& table) {
   table.number("tbt_slo_ms", "100", 0.1, 3'600'000, "Objective for the time between tokens, in milliseconds.");
   table.number("target", "0.99", 1e-6, 1, "Share of the requests that have to meet both.");
   table.number("speed", "1", 1e-6, 1e6, "Arrivals come so many times as fast.");
-  table.text("profile", "llama3-70b@8xA800", "What prefill, steps and transfers take.");
+  table.text("profile", "llama3-70b@8xA800",
+             "What prefill, steps and transfers take: a built-in profile, or a .json file that `bench engine` wrote.");
   table.text("html", "", "Where the page with the charts goes; empty: none.");
   table.json("The clusters");
 
@@ -199,6 +207,7 @@ void add_up(Table& table) {
   table.integer("nodes", "1", 1, kProcessesMax, "Store nodes.");
   add_engine(table);
   table.text("run_dir", "", "Directory for cluster.json and the logs; empty: `run` in the cache directory.");
+  add_profile(table);
   add_scheduling(table);
   add_pool(table);
   table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
@@ -237,6 +246,7 @@ void add_roles(Table& table) {
   table.text("http", "127.0.0.1:8080", "Where the OpenAI API is served; port 0 takes a free one.");
   add_member(table);
   add_engine(table);
+  add_profile(table);
   add_scheduling(table);
   table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
 }
@@ -244,6 +254,35 @@ void add_roles(Table& table) {
 void add_cluster_client(Table& table) {
   table.text("url", "", "The gateway's URL; empty: that of the cluster in the run directory.");
   table.text("run_dir", "", "Run directory of the cluster; empty: the default one.");
+}
+
+void add_bench(Table& table) {
+  table.section("bench");
+  add_cluster_client(table);
+  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson", "trace"});
+  table.json("The report");
+  table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
+  table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
+  table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
+  table.number("rate", "2", 0.001, 100'000, "poisson: requests a second.");
+  table.number("duration_s", "0", 0, 86'400, "How long requests are sent; 0: 30 s of poisson, and the whole trace.");
+  table.flag("--duration");
+  table.text("save_trace", "", "poisson: the requests that were sent go to this file, as a trace for `sim`.");
+  table.text("trace", "", "trace: the requests: JSON lines with timestamp, input_length, output_length, hash_ids.");
+  table.number("speed", "1", 0.001, 1e6, "trace: how many times faster than it happened.");
+  table.number("tokens_scale", "1", 0.001, 1000,
+               "trace: prompts, answers and shared blocks are this many times longer.");
+  table.integer("prompt_tokens", "256", 1, 1 << 20, "poisson: length of a prompt, about.");
+  table.integer("answer_tokens", "16", 1, 1 << 20, "shared-prefix, poisson: length of an answer.");
+  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
+  table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
+  table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
+
+  table.section("bench_engine");
+  add_engine(table);
+  table.integer("threads", "1", 1, 1024, "Threads of the engine; give it what `up` gives each of its own.");
+  table.text("output", "", "Where the cost profile goes; empty: MODEL.profile.json in the current directory.");
+  table.json("The report");
 }
 
 void add_tools(Table& table) {
@@ -273,22 +312,7 @@ void add_tools(Table& table) {
   table.integer("context_tokens", "0", 0, 1 << 24, "Longest prompt plus answer; 0: the model's own.");
   table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
 
-  table.section("bench");
-  add_cluster_client(table);
-  table.text("scenario", "shared-prefix", "What is measured.", {"shared-prefix", "poisson"});
-  table.json("The report");
-  table.integer("requests", "8", 1, 10'000, "shared-prefix: prefixes, each sent twice.");
-  table.integer("prefix_tokens", "2000", 1, 1 << 20, "shared-prefix: length of a prefix, about.");
-  table.integer("question_tokens", "32", 1, 1 << 20, "shared-prefix: length of a question, about.");
-  table.number("rate", "2", 0.001, 100'000, "poisson: requests a second.");
-  table.number("duration_s", "30", 0.1, 86'400, "poisson: how long requests are sent.");
-  table.flag("--duration");
-  table.integer("prompt_tokens", "256", 1, 1 << 20, "poisson: length of a prompt, about.");
-  table.integer("answer_tokens", "16", 1, 1 << 20, "Length of an answer.");
-  table.number("ttft_slo_s", "30", 0.001, 86'400, "Objective for the time to the first token, for goodput.");
-  table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, for goodput.");
-  table.integer("seed", "0", 0, 9.0e18, "Of prompts and arrivals; 0: another one each time.");
-
+  add_bench(table);
   add_sim(table);
 
   table.section("doctor");

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "cli/profile_option.h"
+
 namespace mooncake::cli {
 
 Result<std::optional<std::uint64_t>> parse_capacity(std::string_view flag, const std::string& text) {
@@ -27,7 +29,7 @@ Result<sim::ClusterConfig> cluster_config(const Config& config) {
   cluster.slo.ttft = from_ms(config.number("sim_run.ttft_slo_s") * 1e3);
   cluster.slo.tbt = from_ms(config.number("sim_run.tbt_slo_ms"));
   cluster.balancing_threshold = config.number("sim_run.balancing_threshold");
-  MC_ASSIGN_OR_RETURN(cluster.profile, kvcache::builtin_profile(config.text("sim_run.profile")));
+  MC_ASSIGN_OR_RETURN(cluster.profile, resolve_profile(config.text("sim_run.profile")));
   cluster.eviction = config.text("sim_run.policy");
   MC_ASSIGN_OR_RETURN(cluster.cache_blocks_per_node,
                       parse_capacity("--cache-blocks-per-node", config.text("sim_run.cache_blocks_per_node")));

@@ -1,6 +1,7 @@
 // `mooncake sim plan`: the smallest clusters that serve a trace within its objectives.
 #include <filesystem>
 
+#include "cli/profile_option.h"
 #include "cli/report_output.h"
 #include "cli/tool_commands.h"
 #include "cli/version.h"
@@ -17,7 +18,7 @@ Status run(const Invocation& invocation) {
                   .tbt = from_ms(config.number("sim_plan.tbt_slo_ms"))};
   question.target = config.number("sim_plan.target");
   question.speed = config.number("sim_plan.speed");
-  MC_ASSIGN_OR_RETURN(question.profile, kvcache::builtin_profile(config.text("sim_plan.profile")));
+  MC_ASSIGN_OR_RETURN(question.profile, resolve_profile(config.text("sim_plan.profile")));
   // A quarter of the paper's memory and network, its own, and what newer machines have.
   question.memory_gb = {250, 1'000, 4'000};
   question.link_gbps = {100, 400, 800};

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "cli/profile_option.h"
 #include "cli/tool_commands.h"
 #include "cli/up/supervisor.h"
 
@@ -24,6 +25,8 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   MC_ASSIGN_OR_RETURN(up.model, resolve_model(up.engine, config.text("up.model"), invocation.environment));
   up.run_dir = config.text("up.run_dir");
   if (up.run_dir.empty()) up.run_dir = default_run_dir(invocation.environment);
+  up.profile = config.text("up.profile");
+  MC_RETURN_IF_ERROR(resolve_profile(up.profile, up.engine).status());  // told at once, not by a gateway that ends
   up.placement = config.text("up.placement");
   up.admission = config.text("up.admission");
   up.t_d_s = config.number("up.t_d_s");

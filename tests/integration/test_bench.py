@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cluster import BINARY, SLOWDOWN
+from cluster import BINARY, SLOWDOWN, Cluster
 
 ROW = {"name", "value", "unit", "baseline", "baseline_value", "ratio", "target", "met", "better"}
 
@@ -46,3 +46,54 @@ def test_a_warm_prefix_starts_ten_times_sooner_on_the_other_worker(llama, tmp_pa
     rows = bench(llama, tmp_path / "b.json", "--scenario", "shared-prefix", "--prefix-tokens", "2000", "--requests", "3")
     print(rows)
     assert rows["ratio"] >= 10
+
+
+def mooncake(*arguments, cwd=None):
+    return subprocess.run([str(BINARY), *map(str, arguments)], capture_output=True, text=True, timeout=600 * SLOWDOWN, cwd=cwd)
+
+
+@pytest.mark.figure
+def test_an_engine_is_measured_and_its_profile_serves_a_cluster(tmp_path):
+    done = mooncake("bench", "engine", "--engine", "simulated", "--json", "report.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "simulated.profile.json"
+    profile = json.loads(file.read_text())
+    assert profile["prefill_ms_per_token"] + 2048 * profile["prefill_ms_per_token2"] == pytest.approx(0.02, rel=0.25)
+    assert profile["kv_bytes_per_token"] == 256
+    rows = {row["name"]: row for row in json.loads((tmp_path / "report.json").read_text())["rows"]}
+    assert rows["prefill_ms_2048"]["baseline"] == "fitted" and "laptop" in rows["link_bytes_per_ms"]["reason"]
+    with Cluster(tmp_path / "run", "--engine", "simulated", "--profile", str(file)) as cluster:
+        assert bench(cluster, tmp_path / "b.json", "--scenario", "poisson", "--duration", "1", "--rate", "5")["failed"] == 0
+
+
+def test_a_wrong_profile_is_named_before_anything_starts(tmp_path):
+    file = tmp_path / "part.json"
+    file.write_text('{"name": "part", "prefill_fixed_ms": -1}')
+    for profile, expected in [(file, "prefill_fixed_ms"), (tmp_path / "none.json", "none.json"), ("cray-1", "smollm2-cpu")]:
+        done = mooncake("up", "--engine", "simulated", "--run-dir", tmp_path / "run", "--profile", profile)
+        assert done.returncode != 0 and expected in done.stderr, done.stderr
+
+
+def test_a_trace_is_replayed_with_its_shared_prefixes(simulated, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    lines = [{"timestamp": 1000 * i, "input_length": 512 * len(ids) - 12, "output_length": 40, "hash_ids": ids}
+             for i, ids in enumerate([[7], [7, 8], [99], [7, 8, 9], list(range(300))])]
+    trace.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "trace", "--trace", str(trace), "--speed", "10",
+                 "--tokens-scale", "0.25")
+    assert (rows["requests"], rows["completed"], rows["skipped"], rows["failed"]) == (5, 5, 0, 0)
+    assert rows["prompt_tokens"] == pytest.approx(0.25 * sum(line["input_length"] for line in lines), rel=0.02)
+    # Whole blocks of 64: nothing of block 7 as a whole, then 7, then 7 and 8.
+    assert rows["cached_tokens"] == pytest.approx(64 + 3 * 64, abs=64)
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "trace", "--trace", str(trace), "--speed", "10")
+    assert (rows["requests"], rows["skipped"]) == (4, 1), "150,000 tokens are more than the simulated context"
+
+
+def test_poisson_saves_what_it_sent_as_a_trace(simulated, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    rows = bench(simulated, tmp_path / "b.json", "--scenario", "poisson", "--rate", "20", "--duration", "2",
+                 "--prompt-tokens", "600", "--save-trace", str(trace))
+    workload = json.loads(mooncake("sim", "workload", "--trace", trace, "--json").stdout)
+    assert workload["requests"] == rows["requests"]
+    assert workload["input_tokens_mean"] == pytest.approx(rows["prompt_tokens"] / rows["completed"])
+    assert workload["reusable_blocks"] == 0 and workload["block_refs"] == 2 * rows["requests"]

@@ -41,6 +41,7 @@ void add_gateway(Arguments& arguments, const UpConfig& config, const std::string
   arguments.add("--http", listen.empty() ? config.http : listen)
       .add("--engine", config.engine)
       .add_unless_empty("--model", config.model)
+      .add_unless_empty("--profile", config.profile)
       .add("--placement", config.placement)
       .add("--admission", config.admission)
       .add("--t-d-s", fmt::format("{}", config.t_d_s))

@@ -16,6 +16,7 @@ struct UpConfig {
   std::string engine;  ///< "llama" or "simulated"
   std::string model;   ///< GGUF file; empty with the simulated engine
   std::string run_dir;
+  std::string profile;  ///< the gateway's --profile; empty: not given
   std::string placement;
   std::string admission;
   double t_d_s = 0;

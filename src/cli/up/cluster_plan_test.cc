@@ -75,6 +75,16 @@ TEST(ClusterPlan, GatewayKeepsThePortThatItsClientsKnow) {
             "127.0.0.1:9");
 }
 
+TEST(ClusterPlan, GatewayAloneIsToldTheProfileIfThereIsOne) {
+  const ProcessPlan gateway{"gateway", "gateway", ""};
+  UpConfig config = small();
+  EXPECT_THAT(process_arguments(config, gateway, {.master = "m"}), Not(Contains("--profile")));
+  config.profile = "mine.json";
+  EXPECT_EQ(value_of(process_arguments(config, gateway, {.master = "m"}), "--profile"), "mine.json");
+  EXPECT_THAT(process_arguments(config, {"prefill", "prefill-0", "node-0"}, {.master = "m"}),
+              Not(Contains("--profile")));
+}
+
 TEST(ClusterPlan, WorkerIsToldItsRoleNodeAndThreads) {
   const auto arguments = process_arguments(small(), {"decode", "decode-1", "node-2"}, {.master = "m:1", .cores = 12});
   EXPECT_THAT(arguments, IsSupersetOf({"worker", "--role", "decode", "--node", "node-2", "--threads", "4", "--name",

@@ -227,10 +227,9 @@ class Service final : public GatewayService {
 Result<std::unique_ptr<GatewayService>> GatewayService::create(GatewayConfig config, transfer::TransferEngine& engine,
                                                                Executor& loop, Metrics& metrics) {
   CHECK(&engine.executor() == &loop);
-  MC_ASSIGN_OR_RETURN(kvcache::CostProfile profile, kvcache::builtin_profile(config.cost_profile));
   MC_ASSIGN_OR_RETURN(engine::ModelFront front, engine::load_model_front(config.model));
   config.conductor.block_tokens = front.layout.block_tokens;
-  auto brain = conductor::Conductor::create(config.conductor, kvcache::make_cost_model(std::move(profile)));
+  auto brain = conductor::Conductor::create(config.conductor, kvcache::make_cost_model(config.cost_profile));
   auto service = std::make_unique<Service>(config, std::move(front), std::move(brain), engine, loop, metrics);
   MC_RETURN_IF_ERROR(service->listen(config.http));
   service->join();

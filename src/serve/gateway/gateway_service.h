@@ -27,6 +27,7 @@
 #include "base/time.h"
 #include "conductor/conductor.h"
 #include "engine/engine.h"
+#include "kvcache/cost_model.h"
 #include "net/http_server.h"
 #include "transfer/transfer_engine.h"
 
@@ -42,10 +43,10 @@ inline constexpr Millis kStatsPeriod{250};
 struct GatewayConfig {
   std::string name = "gateway-0";  ///< member name in the cluster
   net::HttpServerConfig http{.io_threads = kGatewayHttpThreads};
-  engine::EngineConfig model;             ///< which tokenizer and model facts to load; no weights are
-  std::string master;                     ///< transfer endpoint
-  conductor::ConductorConfig conductor;   ///< block_tokens is taken from the model
-  std::string cost_profile = "laptop";    ///< kvcache::builtin_profile()
+  engine::EngineConfig model;            ///< which tokenizer and model facts to load; no weights are
+  std::string master;                    ///< transfer endpoint
+  conductor::ConductorConfig conductor;  ///< block_tokens is taken from the model
+  kvcache::CostProfile cost_profile = *kvcache::builtin_profile("laptop");  ///< of the workers' engine and machines
   Nanos request_deadline = Seconds(600);  ///< of a whole request, from arrival to the last token
   Nanos capacity_wait = kCapacityWait;    ///< how long a request waits for a first instance of a role to come up
   Nanos stats_period = kStatsPeriod;
@@ -58,8 +59,7 @@ class GatewayService {
  public:
   /// Loads the model front, joins the cluster and starts to listen. `engine`, `loop` (which is also `engine`'s
   /// executor) and `metrics` must outlive the service.
-  /// @return kUnavailable when the address cannot be bound, what load_model_front() says about the model, kNotFound for
-  /// an unknown cost profile.
+  /// @return kUnavailable when the address cannot be bound, what load_model_front() says about the model.
   static Result<std::unique_ptr<GatewayService>> create(GatewayConfig config, transfer::TransferEngine& engine,
                                                         Executor& loop, Metrics& metrics);
   /// Cancels every open request at the workers and closes every connection. On the loop's thread, or once the loop has
