@@ -1,4 +1,5 @@
-// BlockTable: a flat hash table from block keys to small numbers. Open addressing, linear probing, 16 bytes a slot:
+// BlockTable: a flat hash table from block keys to small numbers. Open addressing, linear probing from the start of a
+// cache line, so that nine keys in ten are found in the one line that was loaded; 16 bytes a slot:
 //
 //   slot    find: 64 bits | check: 32 bits | value: 32 bits      value 0: the slot is free
 //
@@ -16,11 +17,13 @@
 #include <absl/functional/function_ref.h>
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "base/key128.h"
+#include "kvcache/prefetch.h"
+#include "kvcache/zeroed_array.h"
 
 namespace mooncake::kvcache {
 
@@ -39,17 +42,23 @@ constexpr SlotKey slot_key(const Key128& key) {
 
 class BlockTable {
  public:
-  BlockTable();
-
   /// The key's value; 0 if it has none.
-  [[nodiscard]] std::uint32_t get(const SlotKey& key) const;
-  /// Sets the key's value; 0 forgets the key. Amortized O(1).
-  void put(const SlotKey& key, std::uint32_t value);
+  [[nodiscard]] std::uint32_t get(const SlotKey& key) const {
+    const Shard& shard = shards_[shard_of(key)];
+    return shard.slots[shard.seek(key)].value;
+  }
+  /// Replaces the key's value by `change(value)`, where 0 stands for a key without one. `change` must not call the
+  /// table. Amortized O(1).
+  template <typename Change>
+  void update(const SlotKey& key, Change change);
   /// Starts to load the key's slot into the CPU's cache.
-  void prefetch(const SlotKey& key) const;
+  void prefetch(const SlotKey& key) const {
+    const Shard& shard = shards_[shard_of(key)];
+    prefetch_line(&shard.slots[shard.home(key.find)]);
+  }
 
   /// Visits the next `slots` slots, going round the table, and replaces each value by what `replace` makes of it (0
-  /// forgets the key). A whole round visits every key, but for keys that `put` moved meanwhile. O(slots).
+  /// forgets the key). A whole round visits every key, but for keys that `update` moved meanwhile. O(slots).
   void sweep(std::size_t slots, absl::FunctionRef<std::uint32_t(std::uint32_t)> replace);
 
   /// Keys with a value. O(1).
@@ -60,6 +69,8 @@ class BlockTable {
  private:
   static constexpr int kShardBits = 6;
   static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
+  static constexpr std::size_t kShardSlotsMin = 8;
+  static constexpr std::size_t kLineSlots = 4;
 
   struct alignas(16) Slot {
     std::uint64_t find = 0;
@@ -68,16 +79,21 @@ class BlockTable {
   };
 
   struct Shard {
-    std::vector<Slot> slots;  // a power of two of them
+    ZeroedArray<Slot> slots{kShardSlotsMin};  // a power of two of them
     std::size_t size = 0;
-    int home_shift = 0;
+    int line_shift = 64 - std::countr_zero(kShardSlotsMin / kLineSlots);
 
-    [[nodiscard]] std::size_t home(std::uint64_t find) const { return (find << kShardBits) >> home_shift; }
-    [[nodiscard]] std::size_t next(std::size_t at) const { return (at + 1) & (slots.size() - 1); }
+    /// The first slot of the line where the search for a key begins.
+    [[nodiscard]] std::size_t home(std::uint64_t find) const {
+      return ((find << kShardBits) >> line_shift) * kLineSlots;
+    }
+    [[nodiscard]] std::size_t next(std::size_t at, std::size_t by) const { return (at + by) & (slots.size() - 1); }
     /// Where the key is, or else the free slot where it belongs.
     [[nodiscard]] std::size_t seek(const SlotKey& key) const;
+    // Beyond 4/5 the runs that a search walks along grow long.
+    [[nodiscard]] bool is_full() const { return size * 5 >= slots.size() * 4; }
     void erase(std::size_t at);
-    void resize(std::size_t count);
+    void grow();
   };
 
   [[nodiscard]] static std::size_t shard_of(const SlotKey& key) { return key.find >> (64 - kShardBits); }
@@ -87,5 +103,38 @@ class BlockTable {
   std::size_t sweep_shard_ = 0;
   std::size_t sweep_slot_ = 0;
 };
+
+// Looks at the four slots of a line at once: which one it is cannot be predicted, so a branch for each costs more.
+inline std::size_t BlockTable::Shard::seek(const SlotKey& key) const {
+  for (std::size_t line = home(key.find);; line = next(line, kLineSlots)) {
+    unsigned stops = 0;
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < kLineSlots; ++i) {
+      const Slot& slot = slots[line + i];
+      const std::uint64_t difference = (slot.find ^ key.find) | (slot.check ^ key.check);
+      stops |= static_cast<unsigned>((difference == 0) | (slot.value == 0)) << i;
+    }
+    if (stops != 0) return line + static_cast<std::size_t>(std::countr_zero(stops));
+  }
+}
+
+template <typename Change>
+void BlockTable::update(const SlotKey& key, Change change) {
+  Shard& shard = shards_[shard_of(key)];
+  if (shard.is_full()) shard.grow();
+  const std::size_t at = shard.seek(key);
+  const std::uint32_t before = shard.slots[at].value;
+  const std::uint32_t after = change(before);
+  if (after == before) return;
+  if (after == 0) {
+    shard.erase(at);
+    --size_;
+    return;
+  }
+  shard.slots[at] = {.find = key.find, .check = key.check, .value = after};
+  if (before != 0) return;
+  ++shard.size;
+  ++size_;
+}
 
 }  // namespace mooncake::kvcache

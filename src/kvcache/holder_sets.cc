@@ -12,25 +12,27 @@ HolderSets::HolderSets() : sets_(1), ids_(0, Hash{&sets_}, Equal{&sets_}) {}
 bool HolderSets::contains(SetId set, HolderId holder) const { return std::ranges::binary_search(members(set), holder); }
 
 SetId HolderSets::add(SetId set, HolderId holder) {
-  if (last_add_.valid && last_add_.from == set && last_add_.holder == holder) return take_step(last_add_);
-  scratch_ = sets_[set].members;
-  const auto at = std::ranges::lower_bound(scratch_, holder);
-  CHECK(at == scratch_.end() || *at != holder);
-  scratch_.insert(at, holder);
+  if (last_add_.is(set, holder)) return take(last_add_);
+  const Members& members = sets_[set].members;
+  const auto at = std::ranges::lower_bound(members, holder);
+  if (at != members.end() && *at == holder) return set;
+  scratch_ = members;
+  scratch_.insert(scratch_.begin() + (at - members.begin()), holder);
   const SetId to = intern(sets_[set].hash ^ splitmix64(holder));
   last_add_ = {.from = set, .holder = holder, .to = to, .valid = true};
-  return take_step(last_add_);
+  return take(last_add_);
 }
 
 SetId HolderSets::remove(SetId set, HolderId holder) {
-  if (last_remove_.valid && last_remove_.from == set && last_remove_.holder == holder) return take_step(last_remove_);
-  scratch_ = sets_[set].members;
-  const auto at = std::ranges::lower_bound(scratch_, holder);
-  CHECK(at != scratch_.end() && *at == holder);
-  scratch_.erase(at);
+  if (last_remove_.is(set, holder)) return take(last_remove_);
+  const Members& members = sets_[set].members;
+  const auto at = std::ranges::lower_bound(members, holder);
+  if (at == members.end() || *at != holder) return set;
+  scratch_ = members;
+  scratch_.erase(scratch_.begin() + (at - members.begin()));
   const SetId to = scratch_.empty() ? kNobody : intern(sets_[set].hash ^ splitmix64(holder));
   last_remove_ = {.from = set, .holder = holder, .to = to, .valid = true};
-  return take_step(last_remove_);
+  return take(last_remove_);
 }
 
 SetId HolderSets::intern(std::uint64_t hash) {
@@ -48,7 +50,7 @@ SetId HolderSets::intern(std::uint64_t hash) {
   return id;
 }
 
-SetId HolderSets::take_step(const Step& step) {
+SetId HolderSets::take(const Step& step) {
   const SetId to = step.to;  // releasing may reset the step
   if (to != kNobody) ++sets_[to].users;
   release(step.from);

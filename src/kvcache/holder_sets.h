@@ -14,6 +14,8 @@
 #include <span>
 #include <vector>
 
+#include "kvcache/prefetch.h"
+
 namespace mooncake::kvcache {
 
 using HolderId = std::uint32_t;
@@ -30,14 +32,15 @@ class HolderSets {
 
   /// The set's members, ascending. Valid until the next change.
   [[nodiscard]] std::span<const HolderId> members(SetId set) const { return sets_[set].members; }
+  /// Starts to load a set into the CPU's cache.
+  void prefetch(SetId set) const { prefetch_line(&sets_[set]); }
   /// O(log members).
   [[nodiscard]] bool contains(SetId set, HolderId holder) const;
 
-  /// One user of `set` turns to the set that has `holder` too, which must not be in it. O(members); O(1) if the last
-  /// call was the same.
-  /// @return that set.
+  /// One user of `set` turns to the set that has `holder` too. O(members); O(1) if the last call was the same.
+  /// @return that set: `set` itself if `holder` is in it already.
   SetId add(SetId set, HolderId holder);
-  /// One user of `set` turns to the set without `holder`, which must be in it. Likewise.
+  /// One user of `set` turns to the set without `holder`. Likewise.
   SetId remove(SetId set, HolderId holder);
 
   /// Sets that have users. O(1).
@@ -74,11 +77,13 @@ class HolderSets {
     HolderId holder = 0;
     SetId to = kNobody;
     bool valid = false;
+
+    [[nodiscard]] bool is(SetId set, HolderId who) const { return valid && from == set && holder == who; }
   };
 
   /// The set of scratch_'s members, new or old.
   SetId intern(std::uint64_t hash);
-  SetId take_step(const Step& step);
+  SetId take(const Step& step);
   void release(SetId set);
 
   std::vector<Set> sets_;

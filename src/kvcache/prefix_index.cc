@@ -3,6 +3,7 @@
 #include <absl/container/inlined_vector.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <utility>
 
@@ -15,61 +16,91 @@ namespace {
 // changes as it has slots, so no more than that many new blocks can turn into garbage meanwhile.
 constexpr std::size_t kSweepSlots = 8;
 
-// How many keys ahead slots are loaded. A miss takes about ten times as long as the work on one key, and a core has ten
-// to sixteen misses under way.
-constexpr std::size_t kKeysAhead = 12;
+// Keys whose slots are loaded at once. A load takes twenty times as long as the work on one key, and a core has about
+// this many under way.
+constexpr std::size_t kWindowKeys = 24;
 
-// Calls `visit` with each key, whose slot has been asked for some keys earlier, until that returns false.
-template <typename Visit>
-void for_each_ahead(const BlockTable& table, std::span<const Key128> keys, Visit visit) {
-  const std::size_t first = std::min(kKeysAhead, keys.size());
-  for (std::size_t i = 0; i < first; ++i) table.prefetch(slot_key(keys[i]));
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (i + kKeysAhead < keys.size()) table.prefetch(slot_key(keys[i + kKeysAhead]));
-    if (!visit(keys[i])) return;
-  }
-}
-
-// Holders of all of a chain's blocks so far, ascending.
-using Unbroken = absl::InlinedVector<HolderId, 32>;
-
-// Drops from `unbroken` who is not among `holders`, which ascend, and passes each to `ended`.
-template <typename Ended>
-void keep_holders(Unbroken& unbroken, std::span<const HolderId> holders, Ended ended) {
-  auto holder = holders.begin();
-  const auto is_lost = [&](HolderId id) {
-    holder = std::lower_bound(holder, holders.end(), id);
-    return holder == holders.end() || *holder != id;
-  };
-  auto kept = unbroken.begin();
-  for (const HolderId id : unbroken) {
-    if (is_lost(id)) {
-      ended(id);
-    } else {
-      *kept++ = id;
-    }
-  }
-  unbroken.erase(kept, unbroken.end());
+// Cuts the next keys off `keys`.
+std::span<const Key128> take_window(std::span<const Key128>& keys) {
+  const auto window = keys.first(std::min(kWindowKeys, keys.size()));
+  keys = keys.subspan(window.size());
+  return window;
 }
 
 }  // namespace
 
+// A walk along a chain: whose prefix ends where.
+class PrefixIndex::Walk {
+ public:
+  explicit Walk(const PrefixIndex& index) : index_(index) { match_.blocks_by_node.resize(index.nodes_.size()); }
+
+  // The next block's holders. Most blocks have those of the block before, and then no prefix ends.
+  // @return false, without counting the block, if nobody holds it.
+  bool step(SetId set) {
+    if (set != set_ || set == HolderSets::kNobody) {
+      set_ = set;
+      if (!narrow(index_.sets_.members(set))) return false;
+    }
+    ++match_.blocks_any;
+    return true;
+  }
+
+  PrefixMatch finish() && {
+    for (const HolderId id : unbroken_) end_here(id);
+    return std::move(match_);
+  }
+
+ private:
+  bool narrow(std::span<const HolderId> holders) {
+    const auto is_live = [&](HolderId id) { return index_.streams_[id].live; };
+    if (std::ranges::none_of(holders, is_live)) return false;
+    if (match_.blocks_any == 0) {
+      std::ranges::copy_if(holders, std::back_inserter(unbroken_), is_live);
+      return true;
+    }
+    auto holder = holders.begin();  // both ascend
+    auto kept = unbroken_.begin();
+    for (const HolderId id : unbroken_) {
+      holder = std::lower_bound(holder, holders.end(), id);
+      if (holder != holders.end() && *holder == id) {
+        *kept++ = id;
+      } else {
+        end_here(id);
+      }
+    }
+    unbroken_.erase(kept, unbroken_.end());
+    return true;
+  }
+  void end_here(HolderId id) { match_.blocks_by_node[index_.streams_[id].node] = match_.blocks_any; }
+
+  const PrefixIndex& index_;
+  PrefixMatch match_;
+  absl::InlinedVector<HolderId, 32> unbroken_;  // live holders of every block so far, ascending
+  SetId set_ = HolderSets::kNobody;             // of the block before
+};
+
 void PrefixIndex::add(std::uint32_t node, std::span<const Key128> keys) {
   const HolderId stream = stream_of(node);
-  for_each_ahead(table_, keys, [&](const Key128& key) {
-    sweep();
-    add_to(stream, key);
-    return true;
-  });
+  while (!keys.empty()) {
+    const auto window = take_window(keys);
+    prefetch(window);
+    for (const Key128& key : window) {
+      sweep();
+      add_to(stream, key);
+    }
+  }
 }
 
 void PrefixIndex::remove(std::uint32_t node, std::span<const Key128> keys) {
   if (node >= nodes_.size()) return;
-  for_each_ahead(table_, keys, [&](const Key128& key) {
-    sweep();
-    remove_from(nodes_[node], key);
-    return true;
-  });
+  while (!keys.empty()) {
+    const auto window = take_window(keys);
+    prefetch(window);
+    for (const Key128& key : window) {
+      sweep();
+      remove_from(nodes_[node], key);
+    }
+  }
 }
 
 void PrefixIndex::clear(std::uint32_t node) {
@@ -85,29 +116,21 @@ bool PrefixIndex::holds(std::uint32_t node, const Key128& key) const {
   return node < nodes_.size() && sets_.contains(table_.get(slot_key(key)), nodes_[node]);
 }
 
-// Most blocks of a chain have the holders of the block before, and then no node's prefix ends.
+// Waits for slots first and then for sets, each time for all of a window together.
 PrefixMatch PrefixIndex::match(std::span<const Key128> chain) const {
-  PrefixMatch match;
-  match.blocks_by_node.resize(nodes_.size());
-  Unbroken unbroken;
-  SetId set = HolderSets::kNobody;
-  for_each_ahead(table_, chain, [&](const Key128& key) {
-    const SetId before = std::exchange(set, table_.get(slot_key(key)));
-    if (set != before || set == HolderSets::kNobody) {
-      const auto holders = sets_.members(set);
-      if (!any_live(holders)) return false;
-      if (match.blocks_any == 0) {
-        std::ranges::copy_if(holders, std::back_inserter(unbroken), [&](HolderId id) { return streams_[id].live; });
-      } else {
-        keep_holders(unbroken, holders,
-                     [&](HolderId id) { match.blocks_by_node[streams_[id].node] = match.blocks_any; });
-      }
+  Walk walk(*this);
+  std::array<SetId, kWindowKeys> sets;
+  while (!chain.empty()) {
+    const auto window = take_window(chain);
+    prefetch(window);
+    for (std::size_t i = 0; i < window.size(); ++i) {
+      sets[i] = table_.get(slot_key(window[i]));
+      sets_.prefetch(sets[i]);
     }
-    ++match.blocks_any;
-    return true;
-  });
-  for (const HolderId id : unbroken) match.blocks_by_node[streams_[id].node] = match.blocks_any;
-  return match;
+    const auto here = std::span(sets).first(window.size());
+    if (!std::ranges::all_of(here, [&](SetId set) { return walk.step(set); })) break;
+  }
+  return std::move(walk).finish();
 }
 
 std::size_t PrefixIndex::size(std::uint32_t node) const {
@@ -133,19 +156,19 @@ HolderId PrefixIndex::stream_of(std::uint32_t node) {
 }
 
 void PrefixIndex::add_to(HolderId stream, const Key128& key) {
-  const SlotKey slot = slot_key(key);
-  const SetId set = table_.get(slot);
-  if (sets_.contains(set, stream)) return;
-  table_.put(slot, sets_.add(set, stream));
-  ++streams_[stream].blocks;
+  table_.update(slot_key(key), [&](SetId set) {
+    const SetId with = sets_.add(set, stream);
+    if (with != set) ++streams_[stream].blocks;
+    return with;
+  });
 }
 
 void PrefixIndex::remove_from(HolderId stream, const Key128& key) {
-  const SlotKey slot = slot_key(key);
-  const SetId set = table_.get(slot);
-  if (!sets_.contains(set, stream)) return;
-  table_.put(slot, sets_.remove(set, stream));
-  forget_block(stream);
+  table_.update(slot_key(key), [&](SetId set) {
+    const SetId without = sets_.remove(set, stream);
+    if (without != set) forget_block(stream);
+    return without;
+  });
 }
 
 void PrefixIndex::forget_block(HolderId stream) {
@@ -174,8 +197,8 @@ SetId PrefixIndex::without_garbage(SetId set) {
   return set;
 }
 
-bool PrefixIndex::any_live(std::span<const HolderId> holders) const {
-  return std::ranges::any_of(holders, [&](HolderId id) { return streams_[id].live; });
+void PrefixIndex::prefetch(std::span<const Key128> window) const {
+  for (const Key128& key : window) table_.prefetch(slot_key(key));
 }
 
 }  // namespace mooncake::kvcache

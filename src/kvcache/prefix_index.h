@@ -45,7 +45,7 @@ class PrefixIndex {
 
   /// `node` holds `key` from now on. Repeating it changes nothing. O(holders of the key).
   void add(std::uint32_t node, const Key128& key) { add(node, std::span(&key, 1)); }
-  /// The same for many keys: several times as fast, since their slots are loaded ahead.
+  /// The same for many keys, and several times as fast: their slots are loaded together.
   void add(std::uint32_t node, std::span<const Key128> keys);
   /// `node` no longer holds `key`. Unknown pairs are ignored. O(holders of the key).
   void remove(std::uint32_t node, const Key128& key) { remove(node, std::span(&key, 1)); }
@@ -68,6 +68,7 @@ class PrefixIndex {
   [[nodiscard]] std::size_t set_count() const { return sets_.size(); }
 
  private:
+  class Walk;
   struct Stream {
     std::uint32_t node = 0;
     bool live = false;
@@ -81,7 +82,7 @@ class PrefixIndex {
   void forget_block(HolderId stream);
   void sweep();
   SetId without_garbage(SetId set);
-  [[nodiscard]] bool any_live(std::span<const HolderId> holders) const;
+  void prefetch(std::span<const Key128> window) const;
 
   BlockTable table_;
   HolderSets sets_;
