@@ -60,6 +60,13 @@ const std::vector<Command>& commands() {
                    "  mooncake bench engine --threads 4 --output mine.json && mooncake up --profile mine.json\n",
        .section = "bench_engine",
        .run = run_bench_engine_command},
+      {.name = "bench conductor",
+       .summary =
+           "How fast the scheduler is, without a cluster: lookups in the prefix index, memory, decisions a second",
+       .examples = "  mooncake bench conductor --json report.json\n"
+                   "  mooncake bench conductor --blocks 1000000 --lookups 100000\n",
+       .section = "bench_conductor",
+       .run = run_bench_conductor_command},
       {.name = "kv why",
        .summary = "Why a request went where it went: every candidate, and what really happened",
        .examples = "  mooncake kv why REQUEST_ID        (the header x-request-id of an answer)\n",

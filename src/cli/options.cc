@@ -313,6 +313,15 @@ void add_tools(Table& table) {
   table.integer("chunk_tokens", "512", 64, 65'536, "Longest part of a prompt that is prefilled in one step.");
 
   add_bench(table);
+
+  table.section("bench_conductor");
+  table.json("The report");
+  table.integer("blocks", "10000000", 1000, 1e8,
+                "Different blocks in the prefix index; ten million need 4 GB, most of it for what is compared with.");
+  table.integer("lookups", "1000000", 100, 1e9, "Prompts looked up in each index, twice.");
+  table.integer("decisions", "10000", 10, 1e7, "Decisions for each size of the cluster.");
+  table.integer("seed", "1", 0, 9.0e18, "Of keys and requests: the same one gives the same work.");
+
   add_sim(table);
 
   table.section("doctor");

@@ -10,6 +10,7 @@ int run_chat(const Invocation& invocation);
 int run_generate_command(const Invocation& invocation);
 int run_bench_serve_command(const Invocation& invocation);
 int run_bench_engine_command(const Invocation& invocation);
+int run_bench_conductor_command(const Invocation& invocation);
 int run_kv_why(const Invocation& invocation);
 int run_sim_cache(const Invocation& invocation);
 int run_sim_experiment(const Invocation& invocation);

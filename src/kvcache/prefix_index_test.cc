@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
+#include <algorithm>
 #include <set>
+#include <span>
+#include <vector>
 
 #include "base/rng.h"
 
@@ -64,8 +66,8 @@ TEST(PrefixIndex, ClearedNodeHoldsNothingAtOnceAndItsGarbageIsSwept) {
   index.clear(0);
   EXPECT_EQ(index.size(0), 0u);
   EXPECT_EQ(index.match(chain(0, 1000)).blocks_any, 1u) << "what node 1 holds is still there";
-  for (const auto& k : chain(5000, 300)) index.add(2, k);
-  EXPECT_EQ(index.key_count(), 301u) << "300 new keys and the one of node 1";
+  for (const auto& k : chain(5000, 600)) index.add(2, k);
+  EXPECT_EQ(index.key_count(), 601u) << "600 new keys and the one of node 1";
 }
 
 TEST(PrefixIndex, NodeThatComesBackHoldsOnlyWhatItReportsAgain) {
@@ -80,42 +82,131 @@ TEST(PrefixIndex, NodeThatComesBackHoldsOnlyWhatItReportsAgain) {
   EXPECT_EQ(index.match(prompt).blocks(0), 0u);
 }
 
-// Compares with the obvious twin, a set of keys for each node, on random changes.
-TEST(PrefixIndex, AgreesWithSetsOfKeysOnRandomChanges) {
-  Rng rng(7);
+TEST(PrefixIndex, AThousandHoldersOfABlockAreAllKnown) {
   PrefixIndex index;
-  std::map<std::uint32_t, std::set<Key128>> twin;
-  for (int step = 0; step < 20'000; ++step) {
-    const auto node = static_cast<std::uint32_t>(rng.below(5));
-    const Key128 k = key(rng.below(40));
-    const auto action = rng.below(100);
-    if (action < 60) {
-      index.add(node, k);
-      twin[node].insert(k);
-    } else if (action < 97) {
-      index.remove(node, k);
-      twin[node].erase(k);
-    } else {
-      index.clear(node);
-      twin[node].clear();
-    }
-    const auto prompt = chain(rng.below(35), 5);
+  const auto prompt = chain(0, 3);
+  for (std::uint32_t node = 0; node < 1000; ++node) index.add(node, std::span(prompt).first(1 + node % 3));
+  const PrefixMatch match = index.match(prompt);
+  for (std::uint32_t node = 0; node < 1000; ++node) EXPECT_EQ(match.blocks(node), 1 + node % 3) << node;
+  EXPECT_EQ(match.blocks_any, 3u);
+}
+
+TEST(PrefixIndex, ManyKeysAtOnceAreAsManyOneByOne) {
+  PrefixIndex index;
+  const auto prompt = chain(0, 100);
+  index.add(4, prompt);
+  EXPECT_EQ(index.size(4), 100u);
+  EXPECT_EQ(index.match(prompt).blocks(4), 100u);
+  index.remove(4, std::span(prompt).subspan(60));
+  EXPECT_EQ(index.match(prompt).blocks(4), 60u);
+  index.add(4, std::span<const Key128>());
+  EXPECT_EQ(index.size(4), 60u);
+}
+
+TEST(PrefixIndex, BlocksWithTheSameHoldersShareOneSet) {
+  PrefixIndex index;
+  for (std::uint32_t node = 0; node < 3; ++node) index.add(node, chain(0, 1000));
+  EXPECT_EQ(index.set_count(), 1u);
+  index.remove(1, key(500));
+  EXPECT_EQ(index.set_count(), 2u);
+}
+
+TEST(PrefixIndex, GarbageOfANodeThatIsClearedAgainAndAgainStaysBounded) {
+  PrefixIndex index;
+  index.add(1, chain(1'000'000, 10'000));
+  for (std::uint64_t round = 0; round < 1000; ++round) {
+    index.add(0, chain(round * 100, 100));
+    index.clear(0);
+    ASSERT_LT(index.key_count(), 10'000u + 4096 + 100) << "an eighth of 32,768 slots, and the last round";
+  }
+  EXPECT_EQ(index.size(1), 10'000u);
+}
+
+TEST(PrefixIndex, KeysThatDifferOnlyInBitsItDoesNotKeepAreOneBlock) {
+  // Another `low` with the same 32 bits at its end, and the `high` that makes up for it.
+  const Key128 a = key(1);
+  Key128 b{a.high, a.low + (std::uint64_t{1} << 32)};
+  b.high ^= slot_key(a).find ^ slot_key(b).find;
+  ASSERT_NE(a, b);
+  PrefixIndex index;
+  index.add(0, a);
+  index.add(1, b);
+  index.add(0, b);
+  EXPECT_EQ(index.size(0), 1u);
+  index.remove(0, a);
+  EXPECT_FALSE(index.holds(0, b)) << "a wrong prediction, and no more than that";
+  EXPECT_TRUE(index.holds(1, a));
+  index.remove(0, b);
+  index.remove(1, b);
+  EXPECT_EQ(index.key_count(), 0u);
+}
+
+// The obvious twin: a set of keys for each node.
+class Twin {
+ public:
+  explicit Twin(std::uint32_t nodes) : nodes_(nodes) {}
+
+  std::set<Key128>& node(std::uint32_t number) { return nodes_[number]; }
+  void expect_same(const PrefixIndex& index, std::span<const Key128> prompt) const {
     const PrefixMatch match = index.match(prompt);
-    for (std::uint32_t n = 0; n < 5; ++n) {
-      std::uint32_t blocks = 0;
-      while (blocks < prompt.size() && twin[n].contains(prompt[blocks])) ++blocks;
-      ASSERT_EQ(match.blocks(n), blocks) << "step " << step << ", node " << n;
-      ASSERT_EQ(index.size(n), twin[n].size());
-      ASSERT_EQ(index.holds(n, k), twin[n].contains(k));
-    }
     std::uint32_t any = 0;
-    const auto held = [&](const Key128& wanted) {
-      return std::ranges::any_of(twin, [&](const auto& entry) { return entry.second.contains(wanted); });
+    const auto held = [&](const Key128& k) {
+      return std::ranges::any_of(nodes_, [&](const auto& keys) { return keys.contains(k); });
     };
     while (any < prompt.size() && held(prompt[any])) ++any;
-    ASSERT_EQ(match.blocks_any, any);
+    EXPECT_EQ(match.blocks_any, any);
+    for (std::uint32_t n = 0; n < nodes_.size(); ++n) {
+      std::uint32_t blocks = 0;
+      while (blocks < prompt.size() && nodes_[n].contains(prompt[blocks])) ++blocks;
+      EXPECT_EQ(match.blocks(n), blocks) << "node " << n;
+      EXPECT_EQ(index.size(n), nodes_[n].size()) << "node " << n;
+      EXPECT_EQ(index.holds(n, prompt[0]), nodes_[n].contains(prompt[0])) << "node " << n;
+    }
+  }
+
+ private:
+  std::vector<std::set<Key128>> nodes_;
+};
+
+struct Mix {
+  std::uint32_t nodes;
+  std::uint64_t keys;
+  std::uint64_t clears_percent;
+  int steps;
+};
+
+class PrefixIndexTwin : public ::testing::TestWithParam<Mix> {};
+
+// Whole chains and single blocks come, go and come back, also below a parent that is gone; nodes are cleared.
+TEST_P(PrefixIndexTwin, AgreesWithSetsOfKeysOnRandomChanges) {
+  const Mix mix = GetParam();
+  Rng rng(7);
+  PrefixIndex index;
+  Twin twin(mix.nodes);
+  for (int step = 0; step < mix.steps; ++step) {
+    const auto node = static_cast<std::uint32_t>(rng.below(mix.nodes));
+    const auto keys = chain(rng.below(mix.keys), rng.below(4) == 0 ? 1 + rng.below(30) : 1);
+    const auto action = rng.below(100);
+    if (action < mix.clears_percent) {
+      index.clear(node);
+      twin.node(node).clear();
+    } else if (action < 60) {
+      index.add(node, keys);
+      twin.node(node).insert(keys.begin(), keys.end());
+    } else {
+      index.remove(node, keys);
+      for (const Key128& k : keys) twin.node(node).erase(k);
+    }
+    twin.expect_same(index, chain(rng.below(mix.keys), 5));
+    ASSERT_FALSE(HasFailure()) << "step " << step;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Mixes, PrefixIndexTwin,
+                         ::testing::Values(Mix{.nodes = 5, .keys = 40, .clears_percent = 3, .steps = 20'000},
+                                           Mix{.nodes = 2, .keys = 2000, .clears_percent = 1, .steps = 20'000},
+                                           Mix{.nodes = 3, .keys = 300, .clears_percent = 30, .steps = 20'000},
+                                           Mix{.nodes = 100, .keys = 40, .clears_percent = 1, .steps = 10'000}));
 
 }  // namespace
 }  // namespace mooncake::kvcache
