@@ -1,5 +1,6 @@
 // Scenario poisson of `mooncake bench serve`: random arrivals of prompts that have nothing in common.
 #include <fmt/core.h>
+#include <sstream>
 
 #include "base/rng.h"
 #include "cli/bench_client.h"
@@ -38,7 +39,9 @@ Result<std::vector<BenchRow>> bench_poisson(const BenchServeOptions& options, co
                       }};
   MC_ASSIGN_OR_RETURN(const OpenLoopResult result, run_open_loop(loop));
   const sim::Trace trace = trace_of(loop.arrivals, result.outcomes, options.prompt_tokens);
-  MC_RETURN_IF_ERROR(write_json(options.save_trace, sim::trace_text(trace)));
+  std::ostringstream text;
+  sim::write_trace(trace, text);
+  MC_RETURN_IF_ERROR(write_json(options.save_trace, text.str()));
   return open_loop_rows(result, {.ttft = ttft_objective(options), .tbt = tbt_objective(options)});
 }
 

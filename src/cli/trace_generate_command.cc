@@ -4,6 +4,7 @@
 
 #include "cli/tool_commands.h"
 #include "sim/trace/generator.h"
+#include "sim/trace/trace_writer.h"
 
 namespace mooncake::cli {
 namespace {

@@ -58,7 +58,10 @@ def test_an_engine_is_measured_and_its_profile_serves_a_cluster(tmp_path):
     assert done.returncode == 0, done.stderr
     file = tmp_path / "simulated.profile.json"
     profile = json.loads(file.read_text())
-    assert profile["prefill_ms_per_token"] + 2048 * profile["prefill_ms_per_token2"] == pytest.approx(0.02, rel=0.25)
+    tokens = 2048  # for which the engine waits 41 ms; a busy machine wakes it late
+    prefill_ms = (profile["prefill_fixed_ms"] + profile["prefill_ms_per_token"] * tokens
+                  + profile["prefill_ms_per_token2"] * tokens ** 2)
+    assert 30 < prefill_ms < 120
     assert profile["kv_bytes_per_token"] == 256
     rows = {row["name"]: row for row in json.loads((tmp_path / "report.json").read_text())["rows"]}
     assert rows["prefill_ms_2048"]["baseline"] == "fitted" and "laptop" in rows["link_bytes_per_ms"]["reason"]

@@ -1,7 +1,6 @@
 #include "sim/trace/generator.h"
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -182,14 +181,6 @@ Result<WorkloadShape> workload_shape(std::string_view preset) {
 
 Trace generate_trace(const WorkloadShape& shape, std::uint64_t requests, std::uint64_t seed) {
   return Generator(shape, seed).generate(requests);
-}
-
-void write_trace(const Trace& trace, std::ostream& out) {
-  for (const TraceRequest& request : trace.requests) {
-    out << fmt::format("{{\"timestamp\": {}, \"input_length\": {}, \"output_length\": {}, \"hash_ids\": [{}]}}\n",
-                       std::chrono::duration_cast<Millis>(request.arrival).count(), request.input_tokens,
-                       request.output_tokens, fmt::join(trace.blocks_of(request), ", "));
-  }
 }
 
 }  // namespace mooncake::sim

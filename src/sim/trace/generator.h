@@ -10,7 +10,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ostream>
 #include <string_view>
 
 #include "base/status.h"
@@ -44,8 +43,5 @@ Result<WorkloadShape> workload_shape(std::string_view preset);
 
 /// `requests` of them in the order of their arrivals, at least 1.
 Trace generate_trace(const WorkloadShape& shape, std::uint64_t requests, std::uint64_t seed);
-
-/// Writes JSON lines as read_trace() reads them.
-void write_trace(const Trace& trace, std::ostream& out);
 
 }  // namespace mooncake::sim

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "sim/trace/trace_reader.h"
+#include "sim/trace/trace_writer.h"
 #include "sim/trace/workload.h"
 
 namespace mooncake::sim {

@@ -9,6 +9,12 @@
 namespace mooncake::sim {
 namespace {
 
+std::string trace_text(const Trace& trace) {
+  std::ostringstream text;
+  write_trace(trace, text);
+  return text.str();
+}
+
 TEST(TraceWriter, WhatIsWrittenIsReadBack) {
   Trace trace;
   trace.blocks = {0, 1, 0, 1, 2};
