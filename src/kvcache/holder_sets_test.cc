@@ -39,9 +39,9 @@ TEST(HolderSets, ASetLivesAsLongAsItHasUsers) {
   EXPECT_EQ(sets.size(), 0u);
 }
 
-TEST(HolderSets, AMillionUsersOfOneSetShareIt) {
+TEST(HolderSets, ManyUsersOfOneSetShareIt) {
   HolderSets sets;
-  for (int i = 0; i < 1'000'000; ++i) sets.add(sets.add(HolderSets::kNobody, 2), 9);
+  for (int i = 0; i < 100'000; ++i) sets.add(sets.add(HolderSets::kNobody, 2), 9);
   EXPECT_EQ(sets.size(), 1u);
 }
 
@@ -61,9 +61,9 @@ TEST(HolderSets, AgreesWithASetForEachUserOnRandomChanges) {
   HolderSets sets;
   std::vector<SetId> users(30, HolderSets::kNobody);
   std::vector<std::set<HolderId>> twins(users.size());
-  for (int step = 0; step < 30'000; ++step) {
+  for (int step = 0; step < 8'000; ++step) {
     const std::size_t user = rng.below(users.size());
-    const auto holder = static_cast<HolderId>(rng.below(step < 15'000 ? 4 : 40));
+    const auto holder = static_cast<HolderId>(rng.below(step < 4'000 ? 4 : 40));
     const bool has = twins[user].contains(holder);
     ASSERT_EQ(sets.contains(users[user], holder), has);
     // Now and then what changes nothing: who is in it is added, who is not removed.

@@ -203,10 +203,10 @@ TEST_P(PrefixIndexTwin, AgreesWithSetsOfKeysOnRandomChanges) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Mixes, PrefixIndexTwin,
-                         ::testing::Values(Mix{.nodes = 5, .keys = 40, .clears_percent = 3, .steps = 20'000},
-                                           Mix{.nodes = 2, .keys = 2000, .clears_percent = 1, .steps = 20'000},
-                                           Mix{.nodes = 3, .keys = 300, .clears_percent = 30, .steps = 20'000},
-                                           Mix{.nodes = 100, .keys = 40, .clears_percent = 1, .steps = 10'000}));
+                         ::testing::Values(Mix{.nodes = 5, .keys = 40, .clears_percent = 3, .steps = 8'000},
+                                           Mix{.nodes = 2, .keys = 2000, .clears_percent = 1, .steps = 8'000},
+                                           Mix{.nodes = 3, .keys = 300, .clears_percent = 30, .steps = 8'000},
+                                           Mix{.nodes = 100, .keys = 40, .clears_percent = 1, .steps = 3'000}));
 
 }  // namespace
 }  // namespace mooncake::kvcache
