@@ -1,5 +1,6 @@
 // Scenario poisson of `mooncake bench serve`: random arrivals of prompts that have nothing in common.
 #include <fmt/core.h>
+
 #include <sstream>
 
 #include "base/rng.h"
