@@ -317,7 +317,7 @@ void add_tools(Table& table) {
   table.section("bench_conductor");
   table.json("The report");
   table.integer("blocks", "10000000", 1000, 1e8,
-                "Different blocks in the prefix index; ten million need 4 GB, most of it for what is compared with.");
+                "Different blocks in the prefix index; ten million need 3 GB, most of it for what is compared with.");
   table.integer("lookups", "1000000", 100, 1e9, "Prompts looked up in each index, twice.");
   table.integer("decisions", "10000", 10, 1e7, "Decisions for each size of the cluster.");
   table.integer("seed", "1", 0, 9.0e18, "Of keys and requests: the same one gives the same work.");

@@ -45,7 +45,7 @@ class PrefixIndex {
 
   /// `node` holds `key` from now on. Repeating it changes nothing. O(holders of the key).
   void add(std::uint32_t node, const Key128& key) { add(node, std::span(&key, 1)); }
-  /// The same for many keys, and several times as fast: their slots are loaded together.
+  /// The same for many keys, and about twice as fast: their slots are loaded together.
   void add(std::uint32_t node, std::span<const Key128> keys);
   /// `node` no longer holds `key`. Unknown pairs are ignored. O(holders of the key).
   void remove(std::uint32_t node, const Key128& key) { remove(node, std::span(&key, 1)); }
