@@ -5,29 +5,51 @@
 namespace mooncake::conductor {
 namespace {
 
-// The node, other than `own`, with the longest prefix, if that is longer than own's; else one that holds the first
-// block that own lacks (several nodes together may hold more than each alone). `own` if there is none.
-NodeId sender_for(NodeId own, const kvcache::PrefixIndex& index, const kvcache::PrefixMatch& match,
-                  std::span<const Key128> keys) {
-  const auto own_index = static_cast<std::uint32_t>(own);
-  const std::uint32_t local = match.blocks(own_index);
-  if (local >= match.blocks_any) return own;
-  std::uint32_t best = own_index;
-  for (std::uint32_t node = 0; node < match.blocks_by_node.size(); ++node) {
-    if (match.blocks(node) > match.blocks(best)) best = node;
+/// The nodes with the longest and the second longest prefix; of equal ones those with the lowest ids.
+struct Leaders {
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+};
+
+Leaders leaders_of(const kvcache::PrefixMatch& match) {
+  Leaders leaders;
+  for (std::uint32_t node = 1; node < match.blocks_by_node.size(); ++node) {
+    if (match.blocks(node) > match.blocks(leaders.first)) {
+      leaders = {.first = node, .second = leaders.first};
+    } else if (leaders.second == leaders.first || match.blocks(node) > match.blocks(leaders.second)) {
+      leaders.second = node;
+    }
   }
-  for (std::uint32_t node = 0; best == own_index && node < match.blocks_by_node.size(); ++node) {
-    if (index.holds(node, keys[local])) best = node;
-  }
-  return NodeId{best};
+  return leaders;
 }
 
-PrefillFacts prefill_facts(const BoardSources& sources, const InstanceChange& instance, const RequestView& request,
-                           const kvcache::PrefixMatch& match, Instant now) {
+/// What all instances' facts of one request are made from.
+struct Lookup {
+  const RequestView& request;
+  const kvcache::PrefixMatch match;
+  const Leaders leaders;
+};
+
+// The node, other than `own`, with the longest prefix, if that is longer than own's; else one that holds the first
+// block that own lacks (several nodes together may hold more than each alone). `own` if there is none.
+NodeId sender_for(NodeId own, const kvcache::PrefixIndex& index, const Lookup& lookup) {
+  const auto own_index = static_cast<std::uint32_t>(own);
+  const std::uint32_t local = lookup.match.blocks(own_index);
+  if (local >= lookup.match.blocks_any) return own;
+  const std::uint32_t best = lookup.leaders.first == own_index ? lookup.leaders.second : lookup.leaders.first;
+  if (lookup.match.blocks(best) > local) return NodeId{best};
+  for (std::uint32_t node = 0; node < lookup.match.blocks_by_node.size(); ++node) {
+    if (index.holds(node, lookup.request.block_keys[local])) return NodeId{node};
+  }
+  return own;
+}
+
+PrefillFacts prefill_facts(const BoardSources& sources, const InstanceChange& instance, const Lookup& lookup,
+                           Instant now) {
   PrefillFacts facts;
   facts.instance = instance.id;
-  facts.local_blocks = match.blocks(static_cast<std::uint32_t>(instance.attached_node));
-  facts.sender = sender_for(instance.attached_node, sources.index, match, request.block_keys);
+  facts.local_blocks = lookup.match.blocks(static_cast<std::uint32_t>(instance.attached_node));
+  facts.sender = sender_for(instance.attached_node, sources.index, lookup);
   if (facts.sender != instance.attached_node) facts.sender_backlog = sources.bookings.sender_backlog(facts.sender, now);
   facts.queue = sources.load.prefill_queue(instance.id, now);
   facts.outstanding = sources.load.prefill_requests(instance.id);
@@ -47,14 +69,16 @@ DecodeFacts decode_facts(const BoardSources& sources, const InstanceChange& inst
 }  // namespace
 
 Board gather(const BoardSources& sources, const RequestView& request, Instant now) {
-  const kvcache::PrefixMatch match = sources.index.match(request.block_keys);
+  kvcache::PrefixMatch match = sources.index.match(request.block_keys);
+  const Leaders leaders = leaders_of(match);
+  const Lookup lookup{.request = request, .match = std::move(match), .leaders = leaders};
   Board board;
   board.prompt = {.prompt_tokens = request.prompt_tokens,
                   .block_tokens = sources.block_tokens,
-                  .best_blocks = match.blocks_any,
+                  .best_blocks = lookup.match.blocks_any,
                   .computed_tokens_min = sources.computed_tokens_min};
   sources.instances.for_each_usable(Role::kPrefill, [&](const InstanceChange& instance) {
-    board.prefill.push_back(prefill_facts(sources, instance, request, match, now));
+    board.prefill.push_back(prefill_facts(sources, instance, lookup, now));
   });
   sources.instances.for_each_usable(
       Role::kDecode, [&](const InstanceChange& instance) { board.decode.push_back(decode_facts(sources, instance)); });

@@ -272,10 +272,10 @@ void ConductorCore::on_cache(std::span<const CacheEvent> events, Instant) {
     const auto node = static_cast<std::uint32_t>(event.node);
     switch (event.kind) {
       case CacheEvent::Kind::kStored:
-        for (const Key128& key : event.keys) index_.add(node, key);
+        index_.add(node, event.keys);
         break;
       case CacheEvent::Kind::kRemoved:
-        for (const Key128& key : event.keys) index_.remove(node, key);
+        index_.remove(node, event.keys);
         break;
       case CacheEvent::Kind::kCleared:
         index_.clear(node);
