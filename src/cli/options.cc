@@ -96,6 +96,12 @@ void add_profile(Table& table) {
              "`bench engine` wrote; empty: the engine's.");
 }
 
+void add_decision_log(Table& table) {
+  table.text("decision_log", "",
+             "Everything the Conductor is told and decides goes to this file, for `sim replay-decisions`; it grows by "
+             "some kilobytes a request. Empty: nowhere.");
+}
+
 void add_scheduling(Table& table) {
   table.text("placement", "cost-min", "How the Conductor chooses instances.",
              {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"});
@@ -186,6 +192,9 @@ void add_sim(Table& table) {
   table.text("html", "", "Where the page with the charts goes; empty: none.");
   table.json("The clusters");
 
+  table.section("sim_replay");
+  table.json("The count of differences");
+
   table.section("trace");
   table.text("preset", "conversation", "The published workload whose means it has.",
              {"conversation", "toolagent", "synthetic"});
@@ -209,6 +218,7 @@ void add_up(Table& table) {
   table.text("run_dir", "", "Directory for cluster.json and the logs; empty: `run` in the cache directory.");
   add_profile(table);
   add_scheduling(table);
+  add_decision_log(table);
   add_pool(table);
   table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
   table.boolean("restart", "true", "Start a process again when it died.");
@@ -248,6 +258,7 @@ void add_roles(Table& table) {
   add_engine(table);
   add_profile(table);
   add_scheduling(table);
+  add_decision_log(table);
   table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
 }
 

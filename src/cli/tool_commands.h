@@ -15,6 +15,7 @@ int run_kv_why(const Invocation& invocation);
 int run_sim_cache(const Invocation& invocation);
 int run_sim_experiment(const Invocation& invocation);
 int run_sim_plan(const Invocation& invocation);
+int run_sim_replay(const Invocation& invocation);
 int run_sim_run(const Invocation& invocation);
 int run_sim_workload(const Invocation& invocation);
 int run_trace_generate(const Invocation& invocation);

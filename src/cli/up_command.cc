@@ -29,6 +29,7 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   MC_RETURN_IF_ERROR(resolve_profile(up.profile, up.engine).status());  // told at once, not by a gateway that ends
   up.placement = config.text("up.placement");
   up.admission = config.text("up.admission");
+  up.decision_log = config.text("up.decision_log");
   up.t_d_s = config.number("up.t_d_s");
   up.ttft_slo_s = config.number("up.ttft_slo_s");
   up.tbt_slo_ms = config.number("up.tbt_slo_ms");

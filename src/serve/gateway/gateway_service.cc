@@ -1,11 +1,13 @@
 #include "serve/gateway/gateway_service.h"
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "conductor/journal.h"
 #include "kvcache/cost_model.h"
 #include "serve/gateway/dispatcher.h"
 #include "serve/gateway/front_door.h"
@@ -222,6 +224,15 @@ class Service final : public GatewayService {
   std::unique_ptr<net::HttpServer> http_;
 };
 
+Result<std::unique_ptr<conductor::Conductor>> make_brain(const GatewayConfig& config) {
+  if (config.decision_log.empty()) {
+    return conductor::Conductor::create(config.conductor, kvcache::make_cost_model(config.cost_profile));
+  }
+  auto log = std::make_shared<std::ofstream>(config.decision_log, std::ios::binary | std::ios::trunc);
+  if (!*log) return Status(Code::kUnavailable, "the decision log " + config.decision_log + " cannot be written");
+  return conductor::make_journaling(config.conductor, config.cost_profile, std::move(log));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<GatewayService>> GatewayService::create(GatewayConfig config, transfer::TransferEngine& engine,
@@ -229,7 +240,7 @@ Result<std::unique_ptr<GatewayService>> GatewayService::create(GatewayConfig con
   CHECK(&engine.executor() == &loop);
   MC_ASSIGN_OR_RETURN(engine::ModelFront front, engine::load_model_front(config.model));
   config.conductor.block_tokens = front.layout.block_tokens;
-  auto brain = conductor::Conductor::create(config.conductor, kvcache::make_cost_model(config.cost_profile));
+  MC_ASSIGN_OR_RETURN(auto brain, make_brain(config));
   auto service = std::make_unique<Service>(config, std::move(front), std::move(brain), engine, loop, metrics);
   MC_RETURN_IF_ERROR(service->listen(config.http));
   service->join();

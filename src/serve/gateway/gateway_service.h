@@ -46,6 +46,7 @@ struct GatewayConfig {
   engine::EngineConfig model;            ///< which tokenizer and model facts to load; no weights are
   std::string master;                    ///< transfer endpoint
   conductor::ConductorConfig conductor;  ///< block_tokens is taken from the model
+  std::string decision_log;              ///< the Conductor's journal goes to this file; empty: nowhere
   kvcache::CostProfile cost_profile = *kvcache::builtin_profile("laptop");  ///< of the workers' engine and machines
   Nanos request_deadline = Seconds(600);  ///< of a whole request, from arrival to the last token
   Nanos capacity_wait = kCapacityWait;    ///< how long a request waits for a first instance of a role to come up

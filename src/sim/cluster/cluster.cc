@@ -1,15 +1,12 @@
 #include "sim/cluster/cluster.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <deque>
 #include <numeric>
 
 #include "base/check.h"
-#include "conductor/local/decode_schedule.h"
 #include "kvcache/chunk_plan.h"
-#include "sim/cluster/decode_batch.h"
+#include "sim/cluster/cluster_parts.h"
 #include "sim/cluster/event_queue.h"
 #include "sim/cluster/prefill_node.h"
 
@@ -17,15 +14,9 @@ namespace mooncake::sim {
 namespace {
 
 using conductor::Decision;
-using conductor::InstanceChange;
 using conductor::InstanceId;
-using conductor::NodeId;
 using conductor::Phase;
 using conductor::RequestNumber;
-using conductor::Role;
-
-constexpr std::uint32_t kComputedTokensMin = 1;  // the last token's logits are in no cache
-constexpr double kBytesPerMsAtOneGbps = 1e9 / 8 / 1e3;
 
 /// What is known of a request between its events, besides its outcome.
 struct Journey {
@@ -35,26 +26,6 @@ struct Journey {
   Instant fetched_at{};
   Instant kv_sent_at{};  // to the decode instance, but for what prefill still computes
 };
-
-struct DecodeInstance {
-  conductor::DecodeSchedule schedule;
-  DecodeBatch batch;
-  Instant next_step = Instant::max();  // the event that counts; others are outdated
-};
-
-/// A profile under which everything takes `factor` times as long.
-kvcache::CostProfile believed(kvcache::CostProfile profile, double factor) {
-  for (double kvcache::CostProfile::*time :
-       {&kvcache::CostProfile::prefill_fixed_ms, &kvcache::CostProfile::prefill_ms_per_token,
-        &kvcache::CostProfile::prefill_ms_per_token2, &kvcache::CostProfile::load_fixed_ms,
-        &kvcache::CostProfile::load_ms_per_token, &kvcache::CostProfile::step_fixed_ms,
-        &kvcache::CostProfile::step_ms_per_sequence, &kvcache::CostProfile::step_ms_per_context_token,
-        &kvcache::CostProfile::link_latency_ms}) {
-    profile.*time *= factor;
-  }
-  profile.link_bytes_per_ms /= factor;
-  return profile;
-}
 
 class ClusterRun {
  public:
@@ -69,7 +40,6 @@ class ClusterRun {
   ClusterResult run();
 
  private:
-  void announce_instances();
   void happen(const Event& event);
   void arrive(std::uint32_t request);
   void place(std::uint32_t request, const Decision& decision);
@@ -109,53 +79,10 @@ class ClusterRun {
 };
 
 Status ClusterRun::prepare() {
-  kvcache::CostProfile profile = config_.profile;
-  profile.link_bytes_per_ms = config_.link_gbps * kBytesPerMsAtOneGbps;
-  const Link link(profile.link_bytes_per_ms, from_ms(profile.link_latency_ms));
-  conductor_ = conductor::Conductor::create({.placement = config_.placement,
-                                             .admission = config_.admission,
-                                             .slo = config_.slo,
-                                             .balancing_threshold = config_.balancing_threshold,
-                                             .block_tokens = kTraceBlockTokens,
-                                             .computed_tokens_min = kComputedTokensMin,
-                                             .decode_time = config_.decode_time,
-                                             .seed = config_.seed},
-                                            kvcache::make_cost_model(believed(profile, config_.believed_factor)));
-  prefill_.reserve(config_.prefill);
-  for (std::uint32_t i = 0; i < config_.prefill; ++i) {
-    MC_ASSIGN_OR_RETURN(auto policy, store::make_eviction_policy(config_.eviction));
-    prefill_.emplace_back(NodeId{i}, BlockCache(config_.cache_blocks_per_node, std::move(policy)), link);
-  }
-  decode_.reserve(config_.decode);
-  for (std::uint32_t i = 0; i < config_.decode; ++i) {
-    // Prompts may land at any time: the memory of hosts is large against what waits.
-    const conductor::DecodeLimits limits{.sequences_max = UINT32_MAX,
-                                         .kv_tokens_max = config_.decode_kv_tokens,
-                                         .landings_max = UINT32_MAX,
-                                         .landing_bytes_max = 0,
-                                         .waiting_max = UINT32_MAX};
-    decode_.push_back({.schedule = conductor::DecodeSchedule(limits), .batch = DecodeBatch(*truth_, i)});
-  }
-  announce_instances();
+  MC_ASSIGN_OR_RETURN(prefill_, make_prefill_nodes(config_));
+  decode_ = make_decode_instances(config_, *truth_);
+  conductor_ = make_conductor(config_);
   return {};
-}
-
-// The Conductor's ids: prefill instances first, then decode.
-void ClusterRun::announce_instances() {
-  for (std::uint32_t i = 0; i < config_.prefill; ++i) {
-    conductor_->on_instance(
-        {.id = InstanceId{i}, .role = Role::kPrefill, .name = fmt::format("prefill-{}", i), .attached_node = NodeId{i}},
-        now_);
-  }
-  for (std::uint32_t i = 0; i < config_.decode; ++i) {
-    conductor_->on_instance({.id = InstanceId{config_.prefill + i},
-                             .role = Role::kDecode,
-                             .name = fmt::format("decode-{}", i),
-                             .attached_node = NodeId{config_.prefill + i},
-                             .sequences_max = UINT32_MAX,
-                             .kv_tokens_max = config_.prefill_only ? 0 : config_.decode_kv_tokens},
-                            now_);
-  }
 }
 
 ClusterResult ClusterRun::run() {
@@ -233,12 +160,13 @@ void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefil
   Journey& journey = journeys_[request];
   journey.fetched_from = prefill.local_prefix_blocks;
   journey.fetched_to = journey.fetched_from;
-  while (journey.fetched_to < prefill.reused_blocks && somebody_has(blocks_of(request)[journey.fetched_to])) {
+  PrefillNode& sender = prefill_[static_cast<std::uint32_t>(prefill.fetch_from)];
+  const auto is_somewhere = [&](TraceBlock block) { return sender.has(block) || somebody_has(block); };
+  while (journey.fetched_to < prefill.reused_blocks && is_somewhere(blocks_of(request)[journey.fetched_to])) {
     ++journey.fetched_to;
   }
   const std::uint32_t count = journey.fetched_to - journey.fetched_from;
   if (count == 0) return;  // the Conductor's view was outdated
-  PrefillNode& sender = prefill_[static_cast<std::uint32_t>(prefill.fetch_from)];
   sender.read(blocks_of(request).subspan(journey.fetched_from, count));
   journey.fetched_at = sender.link.send(config_.profile.kv_bytes_per_token * kTraceBlockTokens * count, now_);
   events_.push({journey.fetched_at, EventKind::kFetchEnd, static_cast<std::uint32_t>(prefill.instance)});
@@ -346,19 +274,6 @@ void ClusterRun::complete(std::uint32_t request, std::optional<Nanos> tbt) {
   outcome.tbt = tbt;
   if (tbt) conductor_->on_tbt_actual(number(request), *tbt, now_);
   conductor_->on_phase(number(request), Phase::kDecodeEnd, now_);
-}
-
-Status check(const ClusterConfig& config) {
-  const auto out_of_range = [](std::string_view what) { return Status(Code::kInvalidArgument, std::string(what)); };
-  for (const std::uint32_t instances : {config.prefill, config.decode}) {
-    if (instances == 0 || instances > kClusterInstancesMax) {
-      return out_of_range(fmt::format("expected 1 to {} instances of a role, got {}", kClusterInstancesMax, instances));
-    }
-  }
-  if (config.cache_blocks_per_node == 0) return out_of_range("a cache needs room for at least one block");
-  if (!(config.link_gbps > 0)) return out_of_range("a link needs a rate above 0");
-  if (!(config.speed > 0)) return out_of_range("the speed must be above 0");
-  return {};
 }
 
 }  // namespace

@@ -9,13 +9,12 @@
 #include "base/check.h"
 #include "kvcache/chunk_plan.h"
 #include "sim/cache/block_cache.h"
+#include "sim/cluster/cluster_parts.h"
 #include "sim/cluster/decode_batch.h"
 #include "sim/cluster/event_queue.h"
 
 namespace mooncake::sim {
 namespace {
-
-constexpr std::uint32_t kComputedTokensMin = 1;
 
 struct Node {
   DecodeBatch batch;

@@ -3,12 +3,15 @@
 #include <absl/container/flat_hash_map.h>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+
+#include "sim/trace/azure_reader.h"
 
 namespace mooncake::sim {
 namespace {
@@ -22,6 +25,19 @@ class Reader {
  public:
   /// Takes one line. @return why it is no request, if it is none.
   std::optional<std::string> add(std::string_view line) {
+    if (trace_.requests.size() == kTraceRequestsMax) return fmt::format("more than {} requests", kTraceRequestsMax);
+    return azure_ ? add_azure(line) : add_json(line);
+  }
+  /// Lines from here on are Azure's.
+  void expect_azure() { azure_ = true; }
+  Trace finish() {
+    trace_.distinct_blocks = static_cast<std::uint32_t>(numbers_.size());
+    if (azure_) begin_with_the_earliest();
+    return std::move(trace_);
+  }
+
+ private:
+  std::optional<std::string> add_json(std::string_view line) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) return "expected a JSON object with timestamp, input_length, output_length and hash_ids";
     TraceRequest request{.first_block = trace_.blocks.size()};
@@ -29,16 +45,20 @@ class Reader {
     if (auto wrong = read_length(json, "input_length", 1, request.input_tokens)) return wrong;
     if (auto wrong = read_length(json, "output_length", 0, request.output_tokens)) return wrong;
     if (auto wrong = read_blocks(json, request)) return wrong;
-    if (trace_.requests.size() == kTraceRequestsMax) return fmt::format("more than {} requests", kTraceRequestsMax);
     trace_.requests.push_back(request);
     return std::nullopt;
   }
-  Trace finish() {
-    trace_.distinct_blocks = static_cast<std::uint32_t>(numbers_.size());
-    return std::move(trace_);
+  std::optional<std::string> add_azure(std::string_view line) {
+    const auto request = parse_azure_line(line);
+    if (!request.ok()) return request.status().message();
+    trace_.requests.push_back(*request);
+    return std::nullopt;
   }
-
- private:
+  void begin_with_the_earliest() {
+    Nanos first = Nanos::max();
+    for (const TraceRequest& request : trace_.requests) first = std::min(first, request.arrival);
+    for (TraceRequest& request : trace_.requests) request.arrival -= first;
+  }
   static std::optional<std::string> read_time(const Json& json, TraceRequest& request) {
     const auto found = json.find("timestamp");
     if (found == json.end() || !found->is_number()) return "expected milliseconds in \"timestamp\"";
@@ -71,6 +91,7 @@ class Reader {
   }
 
   Trace trace_;
+  bool azure_ = false;
   absl::flat_hash_map<std::uint64_t, TraceBlock> numbers_;  // by the source's ids
 };
 
@@ -83,6 +104,10 @@ Result<Trace> read_trace(std::istream& source) {
   for (std::uint64_t number = 1; source.getline(buffer.data(), static_cast<std::streamsize>(buffer.size())); ++number) {
     const std::string_view line(buffer.data());
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (!any && line.starts_with(kAzureHeader)) {
+      reader.expect_azure();
+      continue;
+    }
     if (const auto wrong = reader.add(line)) {
       return Status(Code::kInvalidArgument, fmt::format("line {}: {}", number, *wrong));
     }

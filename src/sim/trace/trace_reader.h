@@ -3,7 +3,8 @@
 //   {"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47, 2353]}
 //
 // with milliseconds since the trace began, tokens, and one id for each 512 tokens of the prompt, the last block
-// partial. Other members are passed over.
+// partial. Other members are passed over. A source that begins with the header of the Azure traces is read as one of
+// those instead (azure_reader.h).
 //
 // Source: github.com/kvcache-ai/Mooncake, FAST25-release/traces.
 #pragma once

@@ -1,0 +1,35 @@
+// What a simulated cluster is made of, from its configuration. Pure.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "conductor/local/decode_schedule.h"
+#include "sim/cluster/cluster.h"
+#include "sim/cluster/decode_batch.h"
+#include "sim/cluster/prefill_node.h"
+
+namespace mooncake::sim {
+
+/// Tokens of a prompt that are computed even if all of it is cached: the last one's logits are in no cache.
+inline constexpr std::uint32_t kComputedTokensMin = 1;
+
+struct DecodeInstance {
+  conductor::DecodeSchedule schedule;
+  DecodeBatch batch;
+  Instant next_step = Instant::max();  ///< the event that counts; others are outdated
+};
+
+/// @return kInvalidArgument, saying what is out of range.
+Status check(const ClusterConfig& config);
+
+/// @return kInvalidArgument for an eviction policy that there is not.
+Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config);
+
+/// Steps cost what `truth` says, which has to outlive them.
+std::vector<DecodeInstance> make_decode_instances(const ClusterConfig& config, const kvcache::CostModel& truth);
+
+/// The production Conductor with all instances up: prefill instances have the first ids, decode instances the next.
+std::unique_ptr<conductor::Conductor> make_conductor(const ClusterConfig& config);
+
+}  // namespace mooncake::sim
