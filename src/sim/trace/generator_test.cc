@@ -28,7 +28,7 @@ constexpr Published kPublished[] = {{"conversation", 12'031, 12'035, 343, 0.40, 
 TEST(Generator, PresetsHaveThePublishedMeans) {
   for (const Published& published : kPublished) {
     double input = 0, output = 0, reuse = 0, rate = 0;
-    constexpr int kSeeds = 8;
+    constexpr int kSeeds = 4;
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
       const Workload workload = describe(generate_trace(*workload_shape(published.preset), published.requests, seed));
       EXPECT_EQ(workload.requests, published.requests);
