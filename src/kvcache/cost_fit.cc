@@ -200,6 +200,7 @@ Result<CostProfile> fit_cost_profile(std::span<const CostSample> samples, CostPr
     return Status(Code::kUnsupported,
                   "no profile describes what was measured: long prompts took no longer than short ones");
   }
+  base.derived = false;
   return base;
 }
 

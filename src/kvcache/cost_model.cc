@@ -3,7 +3,9 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
-#include <array>
+#include <vector>
+
+#include "kvcache/roofline.h"
 
 namespace mooncake::kvcache {
 namespace {
@@ -41,6 +43,7 @@ CostProfile smollm2_cpu() {
   profile.link_latency_ms = 0.5;
   profile.link_bytes_per_ms = 1e6;
   profile.kv_bytes_per_token = 30 * 2 * 192 * 2;
+  profile.derived = true;  // CPUs differ by more than a factor of two
   return profile;
 }
 
@@ -122,7 +125,8 @@ class CorrectedModel final : public CostModel {
 }  // namespace
 
 Result<CostProfile> builtin_profile(std::string_view name) {
-  const std::array profiles = {laptop(), smollm2_cpu(), llama3_70b_8xa800()};
+  std::vector<CostProfile> profiles = {laptop(), smollm2_cpu(), llama3_70b_8xa800()};
+  profiles.insert(profiles.end(), roofline_profiles().begin(), roofline_profiles().end());
   std::string choices;
   for (const CostProfile& profile : profiles) {
     if (profile.name == name) return profile;

@@ -29,10 +29,11 @@ struct CostProfile {
   double link_latency_ms = 0;  ///< store to worker
   double link_bytes_per_ms = 1;
   double kv_bytes_per_token = 0;
+  bool derived = false;  ///< from data sheets or another machine: not to be trusted until it has been corrected
 };
 
-/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu", "llama3-70b@8xA800" (the paper's).
-/// @return kNotFound, naming the choices.
+/// A built-in profile: "laptop" (what the simulated engine imitates), "smollm2-cpu", "llama3-70b@8xA800" (the paper's),
+/// and those of roofline.h. @return kNotFound, naming the choices.
 Result<CostProfile> builtin_profile(std::string_view name);
 
 class CostModel {
