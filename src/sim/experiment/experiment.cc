@@ -6,6 +6,7 @@ namespace mooncake::sim {
 namespace {
 
 constexpr std::array kExperiments = {
+    Experiment{"request-cost", "what one request takes, and how well the profile fits", run_request_cost},
     Experiment{"cache-capacity", "how large a cache has to be, under which policy", run_cache_capacity},
     Experiment{"placement", "what cache-aware placement is worth", run_placement},
     Experiment{"pd-ratio", "how to divide 16 nodes between prefill and decode", run_pd_ratio},

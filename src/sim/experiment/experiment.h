@@ -35,6 +35,7 @@ std::span<const Experiment> experiments();
 /// @return kInvalidArgument, naming them.
 Result<Experiment> experiment(std::string_view name);
 
+Result<Report> run_request_cost(const ExperimentInput& input);
 Result<Report> run_cache_capacity(const ExperimentInput& input);
 Result<Report> run_placement(const ExperimentInput& input);
 Result<Report> run_pd_ratio(const ExperimentInput& input);
