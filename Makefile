@@ -3,7 +3,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: help setup build demo test test-asan test-tsan fuzz bench format tidy clean uninstall
+.PHONY: help setup build demo test test-asan test-tsan fuzz bench validate format tidy clean uninstall
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 
 bench: build  ## how much sooner a cached prefix answers, measured on a cluster of its own
 	@tools/bench $(BENCH_ARGS)
+
+validate: build  ## does the simulator predict this machine? a live cluster beside it; a quarter of an hour
+	@tools/validate $(VALIDATE_ARGS)
 
 format:  ## clang-format on all of our C++
 	@git ls-files --cached --others --exclude-standard '*.cc' '*.h' | xargs clang-format-16 -i

@@ -48,6 +48,7 @@ std::vector<BenchRow> open_loop_rows(const OpenLoopResult& result, const kvcache
   const auto add = [&](std::string name, double value, std::string unit, Better better) {
     rows.push_back({.name = std::move(name), .value = value, .unit = std::move(unit), .better = better});
   };
+  add("ttft_ms_mean", mean(summary.ttft_ms), "ms", Better::kLower);
   for (const double percent : {50.0, 90.0, 99.0}) {
     add(fmt::format("ttft_ms_p{:.0f}", percent), percentile(summary.ttft_ms, percent), "ms", Better::kLower);
   }

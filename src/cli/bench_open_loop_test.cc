@@ -38,6 +38,7 @@ TEST(OpenLoopRows, CountWhatBecameOfEveryRequest) {
   EXPECT_EQ(row("not_sent").value, 1);
   EXPECT_EQ(row("goodput_rps").value, 0.5) << "one request met both objectives, in two seconds";
   EXPECT_EQ(row("goodput_share").value, 1.0 / 6);
+  EXPECT_NEAR(row("ttft_ms_mean").value.value(), 500.0 / 3, 1e-9);
   EXPECT_EQ(row("ttft_ms_p50").value, 100);
   EXPECT_EQ(row("cached_tokens").value, 192);
   EXPECT_EQ(row("prompt_tokens").value, 300);
