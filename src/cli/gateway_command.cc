@@ -30,6 +30,7 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
   gateway.conductor.slo = {.ttft = from_ms(config.number("gateway.ttft_slo_s") * 1000),
                            .tbt = from_ms(config.number("gateway.tbt_slo_ms"))};
   MC_ASSIGN_OR_RETURN(gateway.cost_profile, resolve_profile(config.text("gateway.profile"), gateway.model.kind));
+  if (gateway.cost_profile.derived) gateway.conductor.shadow_prefills = conductor::kShadowPrefills;
   gateway.request_deadline = from_ms(config.number("gateway.request_timeout_s") * 1000);
   return gateway;
 }

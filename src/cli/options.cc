@@ -178,6 +178,7 @@ void add_sim(Table& table) {
   table.number("speed", "1", 1e-6, 1e6, "Arrivals come so many times as fast.");
   table.integer("decode_kv_tokens", "1400000", 1, 1e15, "Tokens of KVCache that a decode instance holds.");
   table.boolean("prefill_only", "false", "Requests end with their first token.");
+  table.boolean("elastic", "false", "Nodes change their roles when prefill or decode is busier than the other.");
   table.integer("seed", "0", 0, 9.0e18, "Of random placement.");
   table.json("The figures");
 

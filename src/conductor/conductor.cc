@@ -12,10 +12,12 @@
 #include "conductor/bookings.h"
 #include "conductor/decode_durations.h"
 #include "conductor/decode_outlook.h"
+#include "conductor/elastic_roles.h"
 #include "conductor/explain.h"
 #include "conductor/instance_table.h"
 #include "conductor/load_estimate.h"
 #include "conductor/placement.h"
+#include "conductor/pools.h"
 #include "conductor/prediction_margin.h"
 #include "kvcache/prefix_index.h"
 
@@ -29,9 +31,10 @@ constexpr double kAverageWeight = 0.05;
 
 class ConductorCore final : public Conductor {
  public:
-  ConductorCore(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost)
-      : config_(config), cost_(std::move(cost)), load_(bookings_), chooser_(config.placement, config.seed) {
-    CHECK(cost_ != nullptr && config_.block_tokens > 0);
+  ConductorCore(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost,
+                std::unique_ptr<PrefillChooser> chooser)
+      : config_(config), cost_(std::move(cost)), load_(bookings_), chooser_(std::move(chooser)) {
+    CHECK(cost_ != nullptr && chooser_ != nullptr && config_.block_tokens > 0);
   }
 
   Decision on_request(const RequestView& request, Instant now) override;
@@ -42,6 +45,7 @@ class ConductorCore final : public Conductor {
   void on_cache(std::span<const CacheEvent> events, Instant now) override;
   void on_stats(const InstanceStats& stats, Instant now) override;
   void on_instance(const InstanceChange& change, Instant now) override;
+  void on_tick(Instant now, std::vector<Action>& out) override;
   [[nodiscard]] double pool_load(Role role, Instant now) const override;
 
  private:
@@ -51,6 +55,7 @@ class ConductorCore final : public Conductor {
   void place(const Board& board, const RequestView& request, Instant now, Decision& decision);
   [[nodiscard]] DecodeChoice look_ahead(const DecodeFacts& facts, const DecodeNeed& need, Instant now,
                                         Nanos ttft) const;
+  void blame(const Placed& placed, const DecodeFacts& decode, const DecodeNeed& need, const Slo& slo);
   void forget_promises(RequestNumber request) {
     ttft_margin_.drop(request);
     tbt_margin_.drop(request);
@@ -67,7 +72,9 @@ class ConductorCore final : public Conductor {
   DecodeDurations durations_;
   PredictionMargin ttft_margin_{kTtftDeviations};
   PredictionMargin tbt_margin_{kTbtDeviations};
-  PrefillChooser chooser_;
+  std::unique_ptr<PrefillChooser> chooser_;
+  ElasticRoles roles_;
+  std::uint64_t prefills_measured_ = 0;
   double average_prompt_tokens_ = 0;
   double average_ttft_ms_ = 0;  // predicted, of those that were accepted
 };
@@ -77,6 +84,13 @@ Decision refuse(Decision decision, Refusal refusal) {
   decision.reason = std::move(refusal.reason);
   decision.retry_after = refusal.retry_after;
   return decision;
+}
+
+DecodeFacts with_load(DecodeFacts facts, const DecodeLoad& load) {
+  facts.requests = load.requests;
+  facts.kv_tokens = load.kv_tokens;
+  facts.prompt_tokens = load.prompt_tokens;
+  return facts;
 }
 
 std::uint64_t kv_tokens_of(const RequestView& request) {
@@ -141,7 +155,7 @@ std::size_t ConductorCore::choose_prefill(const Board& board, std::span<const Ca
   std::vector<std::uint32_t> outstanding;
   outstanding.reserve(board.prefill.size());
   for (const PrefillFacts& facts : board.prefill) outstanding.push_back(facts.outstanding);
-  return chooser_.choose(prefill, outstanding);
+  return chooser_->choose(prefill, outstanding);
 }
 
 void ConductorCore::place(const Board& board, const RequestView& request, Instant now, Decision& decision) {
@@ -156,18 +170,21 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   decision.predicted_ttft = prefill.ttft;
   decision.predicted_tbt = choice.tbt;
   decision.reused_blocks = prefill.reused_blocks;
-  const Nanos drain = durations_.until_one_ends(decode.requests);
-  auto refusal =
-      judge(config_.admission, request.slo,
-            {.prefill = prefill,
-             .decode = choice,
-             .decode_drain = drain,
-             .ttft_margin = ttft_margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now),
-             .tbt_margin = tbt_margin_.margin({.predicted = choice.tbt, .objective = request.slo.tbt}, now)});
-  if (refusal) {
+  const Placed placed{
+      .prefill = prefill,
+      .decode = choice,
+      .decode_drain = durations_.until_one_ends(decode.requests),
+      .ttft_margin = ttft_margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now),
+      .tbt_margin = tbt_margin_.margin({.predicted = choice.tbt, .objective = request.slo.tbt}, now)};
+  if (config_.elastic) blame(placed, decode, need, request.slo);
+  auto refusal = judge(config_.admission, request.slo, placed);
+  // What can never be served is refused in any case: retrying does not help there.
+  const bool shadow = refusal && prefills_measured_ < config_.shadow_prefills && refusal->retry_after > Nanos{0};
+  if (refusal && !shadow) {
     decision = refuse(std::move(decision), std::move(*refusal));
   } else {
     accept(board, request, prefill, decode, now, decision);
+    if (shadow) decision.reason += explain_shadow(*refusal, prefills_measured_, config_.shadow_prefills);
   }
 }
 
@@ -178,11 +195,20 @@ DecodeChoice ConductorCore::look_ahead(const DecodeFacts& facts, const DecodeNee
       .now = now, .ttft = ttft, .average_ttft = from_ms(average_ttft_ms_), .decode_time = config_.decode_time};
   DecodeLoad load = expected_load(config_.admission, bookings_.decode_line(facts.instance), question, durations_);
   load += load_.foreign_decode(facts.instance);
-  DecodeFacts expected = facts;
-  expected.requests = load.requests;
-  expected.kv_tokens = load.kv_tokens;
-  expected.prompt_tokens = load.prompt_tokens;
-  return evaluate_decode(0, expected, need, *cost_);
+  return evaluate_decode(0, with_load(facts, load), need, *cost_);
+}
+
+// Which pool makes the request miss an objective. Policies that look ahead at nobody count everything promised as if it
+// decoded now, and a prefill pool that cannot keep up would look like a busy decode pool.
+void ConductorCore::blame(const Placed& placed, const DecodeFacts& decode, const DecodeNeed& need, const Slo& slo) {
+  DecodeChoice choice = placed.decode;
+  if (config_.admission == AdmissionPolicy::kNone || config_.admission == AdmissionPolicy::kBaseline) {
+    DecodeLoad running = bookings_.decode_line(decode.instance).joined();
+    running += load_.foreign_decode(decode.instance);
+    choice = evaluate_decode(0, with_load(decode, running), need, *cost_);
+  }
+  roles_.judged(placed.prefill.ttft + placed.ttft_margin > slo.ttft,
+                choice.fit == DecodeFit::kFull || choice.tbt + placed.tbt_margin > slo.tbt);
 }
 
 void ConductorCore::accept(const Board& board, const RequestView& request, const Candidate& prefill,
@@ -264,6 +290,7 @@ std::optional<Refusal> ConductorCore::before_decode(RequestNumber request, Insta
 
 void ConductorCore::on_prefill_actual(InstanceId instance, const PrefillActual& actual) {
   const auto id = static_cast<std::uint32_t>(instance);
+  ++prefills_measured_;
   cost_->observe_prefill(id, cost_->prefill(id, actual.prompt_tokens, actual.reused_tokens), actual.prefill);
 }
 
@@ -302,6 +329,16 @@ void ConductorCore::on_instance(const InstanceChange& change, Instant now) {
   load_.forget(change.id);
 }
 
+void ConductorCore::on_tick(Instant now, std::vector<Action>& out) {
+  if (!config_.elastic) return;
+  const auto change = roles_.tick(pool_sizes(instances_), now);
+  if (!change) return;
+  const Role taker = change->giver == Role::kPrefill ? Role::kDecode : Role::kPrefill;
+  for (const InstanceId instance : least_busy(instances_, load_, change->giver, change->instances, now)) {
+    out.push_back({.kind = Action::Kind::kChangeRole, .instance = instance, .role = taker});
+  }
+}
+
 double ConductorCore::pool_load(Role role, Instant now) const {
   double least = std::numeric_limits<double>::infinity();
   const auto prompt = static_cast<std::uint32_t>(average_prompt_tokens_);
@@ -322,7 +359,12 @@ double ConductorCore::pool_load(Role role, Instant now) const {
 }  // namespace
 
 std::unique_ptr<Conductor> Conductor::create(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost) {
-  return std::make_unique<ConductorCore>(config, std::move(cost));
+  return create(config, std::move(cost), make_prefill_chooser(config.placement, config.seed));
+}
+
+std::unique_ptr<Conductor> Conductor::create(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost,
+                                             std::unique_ptr<PrefillChooser> chooser) {
+  return std::make_unique<ConductorCore>(config, std::move(cost), std::move(chooser));
 }
 
 }  // namespace mooncake::conductor

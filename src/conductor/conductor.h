@@ -54,6 +54,13 @@ std::string_view admission_name(AdmissionPolicy policy);
 
 using kvcache::Slo;
 
+/// For a profile that was not measured where it is used: after so many prefills an instance's correction has taken up
+/// 1 - 0.8^10 = 89 % of a steady error (kvcache::kCorrectionWeight).
+inline constexpr std::uint32_t kShadowPrefills = 10;
+
+/// Short against what the Conductor reacts to with actions, which are minutes.
+inline constexpr Nanos kTickPeriod = Seconds(1);
+
 struct ConductorConfig {
   PlacementPolicy placement = PlacementPolicy::kCostMin;
   AdmissionPolicy admission = AdmissionPolicy::kNone;
@@ -62,7 +69,10 @@ struct ConductorConfig {
   std::uint32_t block_tokens = 64;
   std::uint32_t computed_tokens_min = kvcache::kChunkTokensMin;  ///< of a prompt, however much of it is cached
   Nanos decode_time = Seconds(10);  ///< predictive: t_d, how long every request is taken to decode
-  std::uint64_t seed = 0;           ///< for kRandom
+  /// Until so many prefills have been measured, admission accepts what it would refuse and says so in the reason.
+  std::uint32_t shadow_prefills = 0;
+  std::uint64_t seed = 0;  ///< for kRandom
+  bool elastic = false;    ///< instances change their roles when one pool is busier than the other
 };
 
 struct InstanceChange {
@@ -149,9 +159,25 @@ struct PrefillActual {
   Nanos prefill{};
 };
 
+/// What the cluster should do without being asked by a request.
+struct Action {
+  enum class Kind : std::uint8_t {
+    kChangeRole,  ///< `instance` finishes what it has and takes on `role`; the owner reports it draining, down, and up
+  };
+  Kind kind = Kind::kChangeRole;
+  InstanceId instance{};
+  Role role = Role::kPrefill;  ///< kChangeRole: the new one
+};
+
+class PrefillChooser;
+
 class Conductor {
  public:
   static std::unique_ptr<Conductor> create(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost);
+  /// With a choice of the prefill instance of the caller's own (placement.h) instead of the configured policy's, which
+  /// still says how much each candidate would reuse.
+  static std::unique_ptr<Conductor> create(ConductorConfig config, std::unique_ptr<kvcache::CostModel> cost,
+                                           std::unique_ptr<PrefillChooser> chooser);
   virtual ~Conductor() = default;
 
   /// Decides, and books the predicted work on the chosen instances until on_phase releases it.
@@ -169,6 +195,9 @@ class Conductor {
   virtual void on_stats(const InstanceStats& stats, Instant now) = 0;
   /// kDown also releases every booking on that instance.
   virtual void on_instance(const InstanceChange& change, Instant now) = 0;
+  /// To be called every kTickPeriod by the one owner who carries out what is appended to `out`. Nothing is appended
+  /// unless the configuration is elastic.
+  virtual void on_tick(Instant now, std::vector<Action>& out) = 0;
   /// Load of a pool now: predicted TTFT or TBT of an average request / its SLO.
   [[nodiscard]] virtual double pool_load(Role role, Instant now) const = 0;
 };

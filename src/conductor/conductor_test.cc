@@ -226,6 +226,22 @@ struct BusyDecode {
   Cluster cluster;
 };
 
+// A profile that was never measured here may be wrong by any factor, so its refusals are only talk at first.
+TEST(Conductor, AdmissionOnlyWatchesUntilPrefillsHaveBeenMeasured) {
+  Cluster cluster({.admission = AdmissionPolicy::kEarly, .shadow_prefills = 2});
+  cluster.request.slo = {.ttft = Millis(100), .tbt = Seconds(1)};
+  const auto keys = make_keys(1, 3);
+  const Decision watched = cluster.ask(1, keys);
+  ASSERT_EQ(watched.verdict, Verdict::kAccept);
+  EXPECT_NE(watched.reason.find("until 2 prefills are measured (0 are)"), std::string::npos) << watched.reason;
+  EXPECT_NE(watched.reason.find("breaks the objective 0.100 s"), std::string::npos) << watched.reason;
+  cluster.conductor->on_phase(RequestNumber{1}, Phase::kAbort, at(0));
+  for (int i = 0; i < 2; ++i) {
+    cluster.conductor->on_prefill_actual(InstanceId{0}, {.prompt_tokens = 100, .prefill = Millis(100)});
+  }
+  EXPECT_EQ(cluster.ask(2, keys).verdict, Verdict::kReject);
+}
+
 TEST(Conductor, EarlyAdmissionLooksAtWhoDecodesNow) {
   BusyDecode busy(AdmissionPolicy::kEarly);
   EXPECT_EQ(busy.ask(3, 20), Verdict::kAccept);

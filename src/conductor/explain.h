@@ -21,4 +21,7 @@ struct Chosen {
 /// "least predicted TTFT of 2: 0.153 s on prefill-0 (...), reusing 29 of 31 blocks (5 on its own node); decode on ...".
 std::string explain_accept(PlacementPolicy policy, const Chosen& chosen);
 
+/// What admission would have said, had it seen enough to be believed: goes behind the reason of an acceptance.
+std::string explain_shadow(const Refusal& refusal, std::uint64_t measured, std::uint64_t needed);
+
 }  // namespace mooncake::conductor

@@ -1,5 +1,7 @@
 #include "conductor/instance_table.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace mooncake::conductor {
@@ -30,6 +32,11 @@ const InstanceChange* InstanceTable::usable(InstanceId id, Role role) const {
 bool InstanceTable::exists(InstanceId id) const {
   const auto index = static_cast<std::size_t>(id);
   return index < instances_.size() && instances_[index].has_value();
+}
+
+std::size_t InstanceTable::draining() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      instances_, [](const auto& instance) { return instance && instance->kind == InstanceChange::Kind::kDraining; }));
 }
 
 std::string_view InstanceTable::name(InstanceId id) const {

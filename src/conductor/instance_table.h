@@ -20,6 +20,8 @@ class InstanceTable {
   [[nodiscard]] const InstanceChange* usable(InstanceId id, Role role) const;
   /// True if it is up, draining or not.
   [[nodiscard]] bool exists(InstanceId id) const;
+  /// How many drain.
+  [[nodiscard]] std::size_t draining() const;
   /// Its name, also while it drains; "?" if it is not up.
   [[nodiscard]] std::string_view name(InstanceId id) const;
 

@@ -18,7 +18,9 @@ class JournalingConductor final : public Conductor {
  public:
   JournalingConductor(const ConductorConfig& config, const kvcache::CostProfile& profile,
                       std::shared_ptr<std::ostream> out)
-      : inner_(Conductor::create(config, kvcache::make_cost_model(profile))), out_(std::move(out)) {
+      : inner_(Conductor::create(config, kvcache::make_cost_model(profile))),
+        elastic_(config.elastic),
+        out_(std::move(out)) {
     const Json head = {{"journal", kVersion},
                        {"config", journal::to_json(config)},
                        {"profile", Json::parse(kvcache::cost_profile_json(profile))}};
@@ -64,6 +66,12 @@ class JournalingConductor final : public Conductor {
     inner_->on_instance(change, now);
     write(now, "instance", journal::to_json(change));
   }
+  void on_tick(Instant now, std::vector<Action>& out) override {
+    std::vector<Action> actions;
+    inner_->on_tick(now, actions);
+    if (elastic_) write(now, "tick", Json::object(), journal::to_json(actions));
+    out.insert(out.end(), actions.begin(), actions.end());
+  }
   [[nodiscard]] double pool_load(Role role, Instant now) const override { return inner_->pool_load(role, now); }
 
  private:
@@ -75,6 +83,7 @@ class JournalingConductor final : public Conductor {
   }
 
   std::unique_ptr<Conductor> inner_;
+  const bool elastic_;  // without it ticks change nothing
   std::shared_ptr<std::ostream> out_;
   Instant last_{};  // for the one call that has no time
 };
@@ -109,6 +118,11 @@ class Replay {
       return journal::to_json(conductor_->on_request(request, now));
     }
     if (call == "before_decode") return journal::to_json(conductor_->before_decode(request_of(told), now));
+    if (call == "tick") {
+      std::vector<Action> actions;
+      conductor_->on_tick(now, actions);
+      return journal::to_json(actions);
+    }
     tell(call, told, now);
     return std::nullopt;
   }

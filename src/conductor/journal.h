@@ -4,6 +4,7 @@
 //   {"journal":1,"config":{...},"profile":{...}}                                 the first line
 //   {"at":NS,"call":"request","told":{...},"decided":{...}}                      a decision
 //   {"at":NS,"call":"before_decode","told":{...},"decided":{...} or null}
+//   {"at":NS,"call":"tick","told":{},"decided":[...]}                            if it is elastic
 //   {"at":NS,"call":"phase" | "prefill_actual" | "tbt_actual" | "cache" | "stats" | "instance","told":{...}}
 //
 // `at` are nanoseconds of the recording process's clock; times are nanoseconds, instances, nodes and requests numbers.

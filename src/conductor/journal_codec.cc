@@ -77,7 +77,9 @@ Json to_json(const ConductorConfig& config) {
           {"block_tokens", config.block_tokens},
           {"computed_tokens_min", config.computed_tokens_min},
           {"decode_time", config.decode_time.count()},
-          {"seed", config.seed}};
+          {"shadow_prefills", config.shadow_prefills},
+          {"seed", config.seed},
+          {"elastic", config.elastic}};
 }
 
 ConductorConfig config_from(const Json& json) {
@@ -94,7 +96,9 @@ ConductorConfig config_from(const Json& json) {
   if (config.block_tokens == 0) throw OutOfRange("a block needs at least one token");
   config.computed_tokens_min = json.at("computed_tokens_min").get<std::uint32_t>();
   config.decode_time = nanos(json.at("decode_time"));
+  config.shadow_prefills = json.at("shadow_prefills").get<std::uint32_t>();
   config.seed = json.at("seed").get<std::uint64_t>();
+  config.elastic = json.at("elastic").get<bool>();
   return config;
 }
 
@@ -138,6 +142,15 @@ Json to_json(const Decision& decision) {
 Json to_json(const std::optional<Refusal>& refusal) {
   if (!refusal) return nullptr;
   return {{"reason", refusal->reason}, {"retry_after", refusal->retry_after.count()}};
+}
+
+Json to_json(std::span<const Action> actions) {
+  Json json = Json::array();
+  for (const Action& action : actions) {
+    json.push_back(
+        {{"kind", number_of(action.kind)}, {"instance", number_of(action.instance)}, {"role", number_of(action.role)}});
+  }
+  return json;
 }
 
 Json to_json(const CacheEvent& event) {

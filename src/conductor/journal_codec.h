@@ -22,6 +22,7 @@ Json to_json(const ConductorConfig& config);
 Json to_json(const RequestView& request);
 Json to_json(const Decision& decision);
 Json to_json(const std::optional<Refusal>& refusal);
+Json to_json(std::span<const Action> actions);
 Json to_json(const CacheEvent& event);
 Json to_json(const InstanceStats& stats);
 Json to_json(const InstanceChange& change);

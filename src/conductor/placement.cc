@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/check.h"
+#include "base/rng.h"
 
 namespace mooncake::conductor {
 namespace {
@@ -57,18 +58,20 @@ DecodeFit fit_of(const DecodeFacts& facts, const DecodeNeed& need, Nanos tbt) {
   return tbt > need.tbt_objective ? DecodeFit::kBreaksTbt : DecodeFit::kFits;
 }
 
-}  // namespace
+/// Holds what random and round robin need to remember.
+class BuiltinChooser final : public PrefillChooser {
+ public:
+  BuiltinChooser(PlacementPolicy policy, std::uint64_t seed) : policy_(policy), rng_(seed) {}
 
-Candidate evaluate_prefill(PlacementPolicy policy, double balancing_threshold, const PromptFacts& prompt,
-                           const PrefillFacts& facts, const kvcache::CostModel& cost) {
-  CHECK(prompt.best_blocks >= facts.local_blocks);
-  if (policy == PlacementPolicy::kLocal) return evaluate_reuse(facts.local_blocks, prompt, facts, cost);
-  if (policy != PlacementPolicy::kAlgorithm1) return cheapest_reuse(prompt, facts, cost);
-  const bool transfer = exceeds_threshold(prompt.best_blocks, facts.local_blocks, balancing_threshold);
-  return evaluate_reuse(transfer ? prompt.best_blocks : facts.local_blocks, prompt, facts, cost);
-}
+  std::size_t choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding) override;
 
-std::size_t PrefillChooser::choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding) {
+ private:
+  PlacementPolicy policy_;
+  Rng rng_;
+  std::optional<InstanceId> last_;  // round robin: chosen last
+};
+
+std::size_t BuiltinChooser::choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding) {
   CHECK(!candidates.empty() && outstanding.size() == candidates.size());
   switch (policy_) {
     case PlacementPolicy::kCostMin:
@@ -90,6 +93,21 @@ std::size_t PrefillChooser::choose(std::span<const Candidate> candidates, std::s
     }
   }
   CHECK(false);
+}
+
+}  // namespace
+
+Candidate evaluate_prefill(PlacementPolicy policy, double balancing_threshold, const PromptFacts& prompt,
+                           const PrefillFacts& facts, const kvcache::CostModel& cost) {
+  CHECK(prompt.best_blocks >= facts.local_blocks);
+  if (policy == PlacementPolicy::kLocal) return evaluate_reuse(facts.local_blocks, prompt, facts, cost);
+  if (policy != PlacementPolicy::kAlgorithm1) return cheapest_reuse(prompt, facts, cost);
+  const bool transfer = exceeds_threshold(prompt.best_blocks, facts.local_blocks, balancing_threshold);
+  return evaluate_reuse(transfer ? prompt.best_blocks : facts.local_blocks, prompt, facts, cost);
+}
+
+std::unique_ptr<PrefillChooser> make_prefill_chooser(PlacementPolicy policy, std::uint64_t seed) {
+  return std::make_unique<BuiltinChooser>(policy, seed);
 }
 
 Nanos predicted_tbt(const DecodeFacts& facts, std::uint32_t prompt_tokens, const kvcache::CostModel& cost) {

@@ -15,11 +15,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "base/rng.h"
 #include "base/time.h"
 #include "conductor/conductor.h"
 #include "kvcache/chunk_plan.h"
@@ -59,19 +59,19 @@ struct DecodeFacts {
 Candidate evaluate_prefill(PlacementPolicy policy, double balancing_threshold, const PromptFacts& prompt,
                            const PrefillFacts& facts, const kvcache::CostModel& cost);
 
-/// Chooses among prefill candidates. Holds what random and round robin need to remember.
+/// Chooses among prefill candidates: the part of a placement policy to replace first (docs/conductor.md, a policy of
+/// your own). One belongs to one Conductor and is asked once a decision.
 class PrefillChooser {
  public:
-  PrefillChooser(PlacementPolicy policy, std::uint64_t seed) : policy_(policy), rng_(seed) {}
+  virtual ~PrefillChooser() = default;
 
-  /// Index into `candidates`, which are not empty and ascend by id; `outstanding` goes with them.
-  std::size_t choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding);
-
- private:
-  PlacementPolicy policy_;
-  Rng rng_;
-  std::optional<InstanceId> last_;  // round robin: chosen last
+  /// Index into `candidates`, which are not empty and ascend by id; `outstanding`, prompts that wait or run there, goes
+  /// with them. The same calls must give the same answers: draw from a seed, and ask no clock.
+  virtual std::size_t choose(std::span<const Candidate> candidates, std::span<const std::uint32_t> outstanding) = 0;
 };
+
+/// The one of `policy`. `seed` is for random.
+std::unique_ptr<PrefillChooser> make_prefill_chooser(PlacementPolicy policy, std::uint64_t seed);
 
 /// What a decode instance could do for a request.
 enum class DecodeFit : std::uint8_t {

@@ -129,8 +129,8 @@ TEST(Placement, Algorithm1AgreesWithTheSlowTwinOnRandomInput) {
       candidates.push_back(evaluate_prefill(PlacementPolicy::kAlgorithm1, kThreshold, request, pool.back(), cost));
       outstanding.push_back(0);
     }
-    PrefillChooser chooser(PlacementPolicy::kAlgorithm1, 0);
-    const std::size_t chosen = chooser.choose(candidates, outstanding);
+    const auto chooser = make_prefill_chooser(PlacementPolicy::kAlgorithm1, 0);
+    const std::size_t chosen = chooser->choose(candidates, outstanding);
     const SlowTwin twin = algorithm1_by_the_book(pool, request, static_cast<double>(micros) * 1e-6);
     ASSERT_EQ(chosen, twin.instance) << "round " << round;
     ASSERT_NEAR(to_ms(candidates[chosen].ttft) / 1e3, twin.ttft, 1e-6);
@@ -148,16 +148,16 @@ std::vector<Candidate> with_ttft(std::initializer_list<int> ttft_ms) {
 
 TEST(PrefillChooser, LeastTtftWinsAndTiesGoToTheLowestId) {
   for (const auto policy : {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1}) {
-    PrefillChooser chooser(policy, 0);
+    const auto chooser = make_prefill_chooser(policy, 0);
     const std::vector<std::uint32_t> outstanding(4);
-    EXPECT_EQ(chooser.choose(with_ttft({30, 10, 10, 20}), outstanding), 1u);
+    EXPECT_EQ(chooser->choose(with_ttft({30, 10, 10, 20}), outstanding), 1u);
   }
 }
 
 TEST(PrefillChooser, LeastOutstandingLooksAtNothingElse) {
-  PrefillChooser chooser(PlacementPolicy::kLeastOutstanding, 0);
+  const auto chooser = make_prefill_chooser(PlacementPolicy::kLeastOutstanding, 0);
   const std::vector<std::uint32_t> outstanding = {3, 1, 1};
-  EXPECT_EQ(chooser.choose(with_ttft({1, 90, 2}), outstanding), 1u);
+  EXPECT_EQ(chooser->choose(with_ttft({1, 90, 2}), outstanding), 1u);
 }
 
 TEST(PrefillChooser, LeastTimeIsTheQueueThatIsEmptyFirst) {
@@ -166,7 +166,9 @@ TEST(PrefillChooser, LeastTimeIsTheQueueThatIsEmptyFirst) {
   const std::vector<Candidate> candidates = {evaluate(PlacementPolicy::kLeastTime, 10, facts(0, 0, Millis(90)), cost),
                                              evaluate(PlacementPolicy::kLeastTime, 10, facts(1, 10, Millis(30)), cost),
                                              evaluate(PlacementPolicy::kLeastTime, 10, facts(2, 0, Millis(20)), cost)};
-  EXPECT_EQ(PrefillChooser(PlacementPolicy::kLeastTime, 0).choose(candidates, std::vector<std::uint32_t>{0, 0, 9}), 2u);
+  EXPECT_EQ(
+      make_prefill_chooser(PlacementPolicy::kLeastTime, 0)->choose(candidates, std::vector<std::uint32_t>{0, 0, 9}),
+      2u);
 }
 
 TEST(PrefillChooser, LocalWeighsTheQueueAgainstTheOwnPrefixAndNeverTransfers) {
@@ -180,29 +182,30 @@ TEST(PrefillChooser, LocalWeighsTheQueueAgainstTheOwnPrefixAndNeverTransfers) {
   const std::vector<std::uint32_t> outstanding = {0, 0};
   EXPECT_EQ(near[0].transfer, Nanos(0));
   EXPECT_EQ(near[0].reused_blocks, 0u);
-  EXPECT_EQ(PrefillChooser(PlacementPolicy::kLocal, 0).choose(near, outstanding), 1u);
-  EXPECT_EQ(PrefillChooser(PlacementPolicy::kLocal, 0).choose(busy, outstanding), 0u);
+  EXPECT_EQ(make_prefill_chooser(PlacementPolicy::kLocal, 0)->choose(near, outstanding), 1u);
+  EXPECT_EQ(make_prefill_chooser(PlacementPolicy::kLocal, 0)->choose(busy, outstanding), 0u);
 }
 
 TEST(PrefillChooser, RoundRobinGoesOnFromTheLastEvenIfItIsGone) {
-  PrefillChooser chooser(PlacementPolicy::kRoundRobin, 0);
+  const auto chooser = make_prefill_chooser(PlacementPolicy::kRoundRobin, 0);
   auto candidates = with_ttft({5, 5, 5});
   const std::vector<std::uint32_t> three(3), two(2);
-  EXPECT_EQ(chooser.choose(candidates, three), 0u);
-  EXPECT_EQ(chooser.choose(candidates, three), 1u);
+  EXPECT_EQ(chooser->choose(candidates, three), 0u);
+  EXPECT_EQ(chooser->choose(candidates, three), 1u);
   candidates.erase(candidates.begin() + 1);  // id 2 is gone
-  EXPECT_EQ(chooser.choose(candidates, two), 1u) << "id 4 follows id 2";
-  EXPECT_EQ(chooser.choose(candidates, two), 0u);
+  EXPECT_EQ(chooser->choose(candidates, two), 1u) << "id 4 follows id 2";
+  EXPECT_EQ(chooser->choose(candidates, two), 0u);
 }
 
 TEST(PrefillChooser, RandomIsEvenAndRepeatsWithItsSeed) {
-  PrefillChooser a(PlacementPolicy::kRandom, 42), b(PlacementPolicy::kRandom, 42);
+  const auto a = make_prefill_chooser(PlacementPolicy::kRandom, 42);
+  const auto b = make_prefill_chooser(PlacementPolicy::kRandom, 42);
   const auto candidates = with_ttft({1, 2, 3, 4});
   const std::vector<std::uint32_t> outstanding(4);
   std::vector<int> counts(4);
   for (int i = 0; i < 4'000; ++i) {
-    const std::size_t chosen = a.choose(candidates, outstanding);
-    EXPECT_EQ(chosen, b.choose(candidates, outstanding));
+    const std::size_t chosen = a->choose(candidates, outstanding);
+    EXPECT_EQ(chosen, b->choose(candidates, outstanding));
     ++counts[chosen];
   }
   for (const int count : counts) EXPECT_NEAR(count, 1'000, 150);

@@ -178,7 +178,16 @@ def small_workload(tmp_path_factory) -> Path:
     return file
 
 
-@pytest.mark.parametrize("experiment", ["cache-capacity", "placement", "staleness", "miscalibration"])
+def test_elastic_roles_serve_what_a_wrong_split_cannot(conversation):
+    run = ("run", "--trace", conversation, "--prefill", 5, "--decode", 11, "--cache-blocks-per-node", 5859, "--speed", 2,
+           "--admission", "survival")
+    fixed, elastic = sim_json(*run), sim_json(*run, "--elastic")
+    assert "role_changes" not in fixed and elastic["role_changes"] > 0
+    assert elastic["prefill_at_end"] > 5
+    assert elastic["effective_fraction"] > 1.2 * fixed["effective_fraction"]
+
+
+@pytest.mark.parametrize("experiment", ["request-cost", "cache-capacity", "placement", "staleness", "miscalibration"])
 def test_an_experiment_is_a_table_a_json_and_a_page_that_needs_nothing_else(experiment, small_workload, tmp_path):
     json_file, page = tmp_path / "report.json", tmp_path / "report.html"
     done = subprocess.run([str(BINARY), "sim", "--experiment", experiment, "--trace", str(small_workload), "--json",

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <deque>
 #include <numeric>
+#include <optional>
 
 #include "base/check.h"
 #include "kvcache/chunk_plan.h"
 #include "sim/cluster/cluster_parts.h"
 #include "sim/cluster/event_queue.h"
+#include "sim/cluster/node_roles.h"
 #include "sim/cluster/prefill_node.h"
 
 namespace mooncake::sim {
@@ -41,6 +43,7 @@ class ClusterRun {
 
  private:
   void happen(const Event& event);
+  void tick();
   void arrive(std::uint32_t request);
   void place(std::uint32_t request, const Decision& decision);
   void fetch(std::uint32_t request, const conductor::Candidate& prefill);
@@ -58,6 +61,9 @@ class ClusterRun {
   [[nodiscard]] bool somebody_has(TraceBlock block) const {
     return std::ranges::any_of(prefill_, [block](const PrefillNode& node) { return node.has(block); });
   }
+  [[nodiscard]] InstanceId decode_id(std::uint32_t request) const {
+    return InstanceId{static_cast<std::uint32_t>(prefill_.size()) + result_.requests[request].decode};
+  }
   [[nodiscard]] static RequestNumber number(std::uint32_t request) { return RequestNumber{request}; }
   [[nodiscard]] std::uint64_t kv_tokens_of(std::uint32_t request) const {
     return std::uint64_t{trace_.requests[request].input_tokens} + kAnswerTokensMax;
@@ -68,11 +74,14 @@ class ClusterRun {
   const DecisionSink& sink_;
   const std::unique_ptr<kvcache::CostModel> truth_;  // what things take; never corrected
   std::unique_ptr<conductor::Conductor> conductor_;
+  std::optional<NodeRoles> roles_;
   std::vector<PrefillNode> prefill_;
   std::vector<DecodeInstance> decode_;
   EventQueue events_;
   std::deque<std::vector<conductor::CacheEvent>> messages_;  // on their way to the Conductor
   Rng loss_;
+  std::vector<conductor::Action> actions_;
+  std::size_t arrivals_left_ = 0;
   Instant now_{};
   std::vector<Journey> journeys_;
   ClusterResult result_;
@@ -82,6 +91,8 @@ Status ClusterRun::prepare() {
   MC_ASSIGN_OR_RETURN(prefill_, make_prefill_nodes(config_));
   decode_ = make_decode_instances(config_, *truth_);
   conductor_ = make_conductor(config_);
+  roles_.emplace(config_, *conductor_);
+  if (config_.elastic) events_.push({Instant(conductor::kTickPeriod), EventKind::kTick, 0});
   return {};
 }
 
@@ -91,6 +102,7 @@ ClusterResult ClusterRun::run() {
   std::vector<std::uint32_t> order(trace_.requests.size());
   std::iota(order.begin(), order.end(), 0u);
   std::ranges::stable_sort(order, {}, [this](std::uint32_t i) { return trace_.requests[i].arrival; });
+  arrivals_left_ = order.size();
   auto next = order.begin();
   while (next != order.end() || !events_.empty()) {
     // At one instant, what ends comes before who arrives.
@@ -103,9 +115,12 @@ ClusterResult ClusterRun::run() {
       happen(event);
     } else {
       now_ = arrival;
+      --arrivals_left_;
       arrive(*next++);
     }
   }
+  result_.role_changes = roles_->changes();
+  result_.prefill_at_end = roles_->prefill_nodes();
   return std::move(result_);
 }
 
@@ -123,7 +138,16 @@ void ClusterRun::happen(const Event& event) {
     case EventKind::kDecodeStep:
       if (decode_[event.subject].next_step == event.at) step(event.subject);
       return;
+    case EventKind::kTick:
+      return tick();
   }
+}
+
+void ClusterRun::tick() {
+  actions_.clear();
+  conductor_->on_tick(now_, actions_);
+  for (const conductor::Action& action : actions_) roles_->change(action, now_);
+  if (arrivals_left_ > 0 || !events_.empty()) events_.push({now_ + conductor::kTickPeriod, EventKind::kTick, 0});
 }
 
 void ClusterRun::arrive(std::uint32_t request) {
@@ -147,9 +171,10 @@ void ClusterRun::arrive(std::uint32_t request) {
 void ClusterRun::place(std::uint32_t request, const Decision& decision) {
   RequestOutcome& outcome = result_.requests[request];
   outcome.prefill = static_cast<std::uint32_t>(decision.prefill);
-  outcome.decode = static_cast<std::uint32_t>(decision.decode) - config_.prefill;
-  const conductor::Candidate& prefill = decision.candidates[outcome.prefill];
-  CHECK(prefill.instance == decision.prefill);
+  outcome.decode = static_cast<std::uint32_t>(decision.decode) - static_cast<std::uint32_t>(prefill_.size());
+  roles_->given(decision.prefill);
+  roles_->given(decision.decode);
+  const auto& prefill = *std::ranges::find(decision.candidates, decision.prefill, &conductor::Candidate::instance);
   journeys_[request].reuse_max = decision.reuse_blocks_max.value_or(UINT32_MAX);
   if (prefill.reused_blocks > prefill.local_prefix_blocks) fetch(request, prefill);
   CHECK(prefill_[outcome.prefill].queue.push(number(request), prefill.prefill).ok());
@@ -215,12 +240,14 @@ void ClusterRun::end_prefill(std::uint32_t instance) {
     outcome.outcome = Outcome::kRejectedAfterPrefill;
     outcome.end = now_;
     conductor_->on_phase(number(request), Phase::kAbort, now_);
+    roles_->done(decode_id(request), now_);
   } else {
     // What has been computed follows at once; the last of it takes the link's latency.
     const Instant last = now_ + from_ms(config_.profile.link_latency_ms);
     events_.push({std::max(last, journeys_[request].kv_sent_at), EventKind::kDecodeReady, request});
   }
   start_prefill(instance);
+  roles_->done(InstanceId{instance}, now_);
 }
 
 // What the store tells the Conductor: at once, later, or never. All are equally late, so they come in order.
@@ -274,6 +301,7 @@ void ClusterRun::complete(std::uint32_t request, std::optional<Nanos> tbt) {
   outcome.tbt = tbt;
   if (tbt) conductor_->on_tbt_actual(number(request), *tbt, now_);
   conductor_->on_phase(number(request), Phase::kDecodeEnd, now_);
+  roles_->done(decode_id(request), now_);
 }
 
 }  // namespace

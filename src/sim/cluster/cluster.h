@@ -9,6 +9,8 @@
 //                        prefill ends
 //   network              one link a node: prefixes that others fetch and KVCache for decode leave in order
 //   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
+//   change of role       a node that drains finishes what it has been given, and has the other role at once; its cache
+//                        stays
 //
 // The Conductor sees phases and durations at once, and caches unless told otherwise. It never sees how long an answer
 // will be: requests ask for at most kAnswerTokensMax tokens, all of them.
@@ -18,6 +20,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,10 +52,13 @@ struct ClusterConfig {
   double speed = 1;                                      ///< arrivals come so many times as fast, above 0
   std::uint64_t decode_kv_tokens = 1'400'000;            ///< KVCache of a decode instance
   bool prefill_only = false;                             ///< requests end with their first token
-  Nanos event_delay{};         ///< until the Conductor learns what a cache has taken in and evicted
-  double event_loss = 0;       ///< share of these messages that it never gets
+  bool elastic = false;   ///< nodes change their roles as the Conductor says; `prefill` and `decode` are how they begin
+  Nanos event_delay{};    ///< until the Conductor learns what a cache has taken in and evicted
+  double event_loss = 0;  ///< share of these messages that it never gets
   double believed_factor = 1;  ///< the Conductor takes everything to last so many times as long as it does
   std::uint64_t seed = 0;      ///< of random placement and lost messages
+  /// Makes the choice of prefill instances from `seed`, instead of `placement`'s; nothing: as `placement` says.
+  std::function<std::unique_ptr<conductor::PrefillChooser>(std::uint64_t seed)> chooser{};
 };
 
 enum class Outcome : std::uint8_t { kCompleted, kRejected, kRejectedAfterPrefill };
@@ -73,6 +79,8 @@ struct RequestOutcome {
 struct ClusterResult {
   std::vector<RequestOutcome> requests;  ///< in the order of the trace
   std::uint64_t transfers = 0;           ///< prefixes that one node fetched from another
+  std::uint64_t role_changes = 0;
+  std::uint32_t prefill_at_end = 0;  ///< nodes of that role
 };
 
 /// When a request arrives if arrivals come `speed` times as fast.

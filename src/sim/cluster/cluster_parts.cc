@@ -2,11 +2,12 @@
 
 #include <fmt/core.h>
 
+#include "conductor/placement.h"
+#include "sim/cluster/node_roles.h"
+
 namespace mooncake::sim {
 
-using conductor::InstanceId;
 using conductor::NodeId;
-using conductor::Role;
 
 namespace {
 
@@ -32,23 +33,6 @@ kvcache::CostProfile believed(kvcache::CostProfile profile, double factor) {
   return profile;
 }
 
-void announce_instances(conductor::Conductor& conductor, const ClusterConfig& config) {
-  for (std::uint32_t i = 0; i < config.prefill; ++i) {
-    conductor.on_instance(
-        {.id = InstanceId{i}, .role = Role::kPrefill, .name = fmt::format("prefill-{}", i), .attached_node = NodeId{i}},
-        Instant{});
-  }
-  for (std::uint32_t i = 0; i < config.decode; ++i) {
-    conductor.on_instance({.id = InstanceId{config.prefill + i},
-                           .role = Role::kDecode,
-                           .name = fmt::format("decode-{}", i),
-                           .attached_node = NodeId{config.prefill + i},
-                           .sequences_max = UINT32_MAX,
-                           .kv_tokens_max = config.prefill_only ? 0 : config.decode_kv_tokens},
-                          Instant{});
-  }
-}
-
 }  // namespace
 
 Status check(const ClusterConfig& config) {
@@ -60,6 +44,7 @@ Status check(const ClusterConfig& config) {
   }
   if (config.cache_blocks_per_node == 0) return out_of_range("a cache needs room for at least one block");
   if (!(config.link_gbps > 0)) return out_of_range("a link needs a rate above 0");
+  if (config.elastic && config.prefill_only) return out_of_range("without decode there are no roles to change");
   if (!(config.speed > 0)) return out_of_range("the speed must be above 0");
   return {};
 }
@@ -68,8 +53,9 @@ Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config)
   const kvcache::CostProfile profile = profile_of(config);
   const Link link(profile.link_bytes_per_ms, from_ms(profile.link_latency_ms));
   std::vector<PrefillNode> nodes;
-  nodes.reserve(config.prefill);
-  for (std::uint32_t i = 0; i < config.prefill; ++i) {
+  const std::uint32_t count = instance_slots(config).prefill;
+  nodes.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
     MC_ASSIGN_OR_RETURN(auto policy, store::make_eviction_policy(config.eviction));
     nodes.emplace_back(NodeId{i}, BlockCache(config.cache_blocks_per_node, std::move(policy)), link);
   }
@@ -84,26 +70,28 @@ std::vector<DecodeInstance> make_decode_instances(const ClusterConfig& config, c
                                        .landing_bytes_max = 0,
                                        .waiting_max = UINT32_MAX};
   std::vector<DecodeInstance> instances;
-  instances.reserve(config.decode);
-  for (std::uint32_t i = 0; i < config.decode; ++i) {
+  const std::uint32_t count = instance_slots(config).decode;
+  instances.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
     instances.push_back({.schedule = conductor::DecodeSchedule(limits), .batch = DecodeBatch(truth, i)});
   }
   return instances;
 }
 
 std::unique_ptr<conductor::Conductor> make_conductor(const ClusterConfig& config) {
-  auto conductor =
-      conductor::Conductor::create({.placement = config.placement,
-                                    .admission = config.admission,
-                                    .slo = config.slo,
-                                    .balancing_threshold = config.balancing_threshold,
-                                    .block_tokens = kTraceBlockTokens,
-                                    .computed_tokens_min = kComputedTokensMin,
-                                    .decode_time = config.decode_time,
-                                    .seed = config.seed},
-                                   kvcache::make_cost_model(believed(profile_of(config), config.believed_factor)));
-  announce_instances(*conductor, config);
-  return conductor;
+  auto chooser =
+      config.chooser ? config.chooser(config.seed) : conductor::make_prefill_chooser(config.placement, config.seed);
+  return conductor::Conductor::create({.placement = config.placement,
+                                       .admission = config.admission,
+                                       .slo = config.slo,
+                                       .balancing_threshold = config.balancing_threshold,
+                                       .block_tokens = kTraceBlockTokens,
+                                       .computed_tokens_min = kComputedTokensMin,
+                                       .decode_time = config.decode_time,
+                                       .seed = config.seed,
+                                       .elastic = config.elastic},
+                                      kvcache::make_cost_model(believed(profile_of(config), config.believed_factor)),
+                                      std::move(chooser));
 }
 
 }  // namespace mooncake::sim

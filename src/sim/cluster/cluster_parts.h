@@ -29,7 +29,7 @@ Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config)
 /// Steps cost what `truth` says, which has to outlive them.
 std::vector<DecodeInstance> make_decode_instances(const ClusterConfig& config, const kvcache::CostModel& truth);
 
-/// The production Conductor with all instances up: prefill instances have the first ids, decode instances the next.
+/// The production Conductor, without instances yet; node_roles.h tells it of them.
 std::unique_ptr<conductor::Conductor> make_conductor(const ClusterConfig& config);
 
 }  // namespace mooncake::sim

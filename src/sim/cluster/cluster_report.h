@@ -23,6 +23,8 @@ struct ClusterReport {
   double prefill_s_mean = 0;         ///< computing and loading, without queue and transfer
   double wasted_prefill_s = 0;       ///< prefill time of requests that were rejected after it
   std::uint64_t transfers = 0;       ///< prefixes that one node fetched from another
+  std::uint64_t role_changes = 0;
+  std::uint32_t prefill_at_end = 0;  ///< nodes
 };
 
 ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const ClusterResult& result);

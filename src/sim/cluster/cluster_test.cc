@@ -250,5 +250,41 @@ TEST(Cluster, RefusesWhatMakesNoSense) {
   }
 }
 
+/// Twelve nodes of which a quarter would be enough to prefill: answers are long, and nobody meets the TBT's objective.
+ClusterConfig lopsided(bool elastic) {
+  ClusterConfig config = plain_config();
+  config.prefill = 9;
+  config.decode = 3;
+  config.slo = {.ttft = Seconds(8), .tbt = Millis(18)};
+  config.elastic = elastic;
+  return config;
+}
+
+TEST(Cluster, ElasticRolesMoveNodesToWhereTheyAreMissing) {
+  Trace trace = busy_trace(8, 4000, 12, 0.25);
+  for (TraceRequest& request : trace.requests) request.output_tokens *= 10;
+  const ClusterResult fixed = run(trace, lopsided(false));
+  const ClusterResult elastic = run(trace, lopsided(true));
+  const ClusterReport before = report_cluster(trace, lopsided(false).slo, fixed);
+  const ClusterReport after = report_cluster(trace, lopsided(true).slo, elastic);
+  EXPECT_EQ(before.role_changes, 0u);
+  EXPECT_GT(after.role_changes, 0u);
+  EXPECT_LT(after.prefill_at_end, 9u);
+  EXPECT_EQ(after.completed, 4000u);
+  EXPECT_GT(after.effective_fraction, before.effective_fraction + 0.2);
+  for (const RequestOutcome& outcome : elastic.requests) {
+    EXPECT_LT(outcome.prefill, 12u);
+    EXPECT_LT(outcome.decode, 12u);
+    EXPECT_LE(outcome.first_token, outcome.end);
+  }
+  EXPECT_EQ(decisions(trace, lopsided(true)), decisions(trace, lopsided(true)));
+}
+
+TEST(Cluster, WithoutDecodeThereAreNoRolesToChange) {
+  ClusterConfig config = lopsided(true);
+  config.prefill_only = true;
+  EXPECT_EQ(run_cluster(busy_trace(8, 10, 1, 1), config).status().code(), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace mooncake::sim

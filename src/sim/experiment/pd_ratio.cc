@@ -27,19 +27,23 @@ constexpr std::array kRates = {5.0, 5.5, 6.0, 6.5, 7.0};
 
 struct Sweep {
   double rate = 0;
-  std::vector<ClusterReport> reports;  // one a split
+  std::vector<ClusterReport> fixed{};    // one a split
+  std::vector<ClusterReport> elastic{};  // one a split to begin with
 };
 
 Result<Sweep> sweep(const ExperimentInput& input, double rate) {
   MC_ASSIGN_OR_RETURN(WorkloadShape shape, workload_shape("synthetic"));
   shape.requests_per_s = rate;
   const Trace trace = generate_trace(shape, kRequests, input.seed);
-  Sweep result{.rate = rate, .reports = {}};
+  Sweep result{.rate = rate};
   for (const Published& split : kPublished) {
     input.progress(fmt::format("{} at {} requests/s", split_name(split.prefill, kNodes - split.prefill), rate));
-    MC_ASSIGN_OR_RETURN(ClusterReport report,
-                        run_and_report(trace, paper_cluster(split.prefill, kNodes - split.prefill)));
-    result.reports.push_back(report);
+    ClusterConfig config = paper_cluster(split.prefill, kNodes - split.prefill);
+    MC_ASSIGN_OR_RETURN(const ClusterReport fixed, run_and_report(trace, config));
+    result.fixed.push_back(fixed);
+    config.elastic = true;
+    MC_ASSIGN_OR_RETURN(const ClusterReport elastic, run_and_report(trace, config));
+    result.elastic.push_back(elastic);
   }
   return result;
 }
@@ -51,7 +55,25 @@ Table sensitivity(const std::vector<Sweep>& sweeps, const std::string& title, do
   for (std::size_t i = 0; i < kPublished.size(); ++i) {
     std::vector<Cell> row = {split_name(kPublished[i].prefill, kNodes - kPublished[i].prefill),
                              kPublished[i].*published};
-    for (const Sweep& one : sweeps) row.emplace_back(value(one.reports[i]));
+    for (const Sweep& one : sweeps) row.emplace_back(value(one.fixed[i]));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+/// Effective requests where nodes may change their roles, and how many prefill at the end.
+Table elastic_roles(const std::vector<Sweep>& sweeps) {
+  Table table{.title = "Effective requests with elastic roles, and prefill nodes at the end", .columns = {"begins as"}};
+  for (const Sweep& one : sweeps) {
+    table.columns.push_back(fmt::format("{} requests/s", one.rate));
+    table.columns.push_back(fmt::format("nodes at {}", one.rate));
+  }
+  for (std::size_t i = 0; i < kPublished.size(); ++i) {
+    std::vector<Cell> row = {split_name(kPublished[i].prefill, kNodes - kPublished[i].prefill)};
+    for (const Sweep& one : sweeps) {
+      row.emplace_back(one.elastic[i].effective_fraction);
+      row.emplace_back(static_cast<double>(one.elastic[i].prefill_at_end));
+    }
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -68,7 +90,7 @@ Chart chart_of(const std::vector<Sweep>& sweeps, const std::string& title, const
   chart.series.push_back(std::move(paper));
   for (const Sweep& one : sweeps) {
     Series series{.name = fmt::format("{} requests/s", one.rate), .y = {}};
-    for (const ClusterReport& report : one.reports) series.y.emplace_back(value(report));
+    for (const ClusterReport& report : one.fixed) series.y.emplace_back(value(report));
     chart.series.push_back(std::move(series));
   }
   return chart;
@@ -90,7 +112,7 @@ Result<Report> run_pd_ratio(const ExperimentInput& input) {
   report.tables = {sensitivity(sweeps, "Effective requests: TTFT within 30 s and TBT within 100 ms", effective,
                                &Published::effective),
                    sensitivity(sweeps, "Mean TTFT, seconds", ttft, &Published::ttft_s),
-                   sensitivity(sweeps, "Mean TBT, milliseconds", tbt, &Published::tbt_ms)};
+                   sensitivity(sweeps, "Mean TBT, milliseconds", tbt, &Published::tbt_ms), elastic_roles(sweeps)};
   report.charts = {chart_of(sweeps, "Effective requests", "share", effective, &Published::effective),
                    chart_of(sweeps, "Mean TTFT", "seconds", ttft, &Published::ttft_s),
                    chart_of(sweeps, "Mean TBT", "milliseconds", tbt, &Published::tbt_ms)};
