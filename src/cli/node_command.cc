@@ -13,6 +13,7 @@ int run_node(const Invocation& invocation) {
     node.name = config.text("node.name");
     node.master = config.text("node.master");
     node.pool_bytes = static_cast<std::size_t>(config.integer("node.pool_bytes"));
+    node.eviction = config.text("node.eviction");
     MC_ASSIGN_OR_RETURN(const auto service,
                         store::NodeService::create(node, process.transfer(), process.loop(), process.metrics(),
                                                    [&process] { process.announce_ready(); }));

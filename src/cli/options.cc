@@ -14,6 +14,7 @@
 #include "sim/experiment/experiment.h"
 #include "sim/trace/trace_reader.h"
 #include "store/core/eviction/eviction_policy.h"
+#include "store/core/node_core.h"
 
 namespace mooncake::cli {
 namespace {
@@ -116,6 +117,9 @@ void add_scheduling(Table& table) {
 
 void add_pool(Table& table) {
   table.integer("pool_bytes", "536870912", 1 << 20, 1024 * kGibibyte, "Memory of one store node for KVCache blocks.");
+  const std::span<const std::string_view> policies = store::node_eviction_names();
+  table.text("eviction", store::kDefaultEviction, "Which blocks go when a store node is full; see docs/store.md.",
+             {policies.begin(), policies.end()});
 }
 
 /// What every process of a cluster has.

@@ -34,6 +34,7 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   up.ttft_slo_s = config.number("up.ttft_slo_s");
   up.tbt_slo_ms = config.number("up.tbt_slo_ms");
   up.pool_bytes = static_cast<std::uint64_t>(config.integer("up.pool_bytes"));
+  up.eviction = config.text("up.eviction");
   up.threads = count("up.threads");
   up.restart = config.boolean("up.restart");
   up.log_level = config.text("up.log_level");

@@ -314,6 +314,32 @@ TEST(Store, ReclaimInTheBackgroundKeepsThePoolBelowItsWatermark) {
   for (std::uint64_t n = 4; n < 8; ++n) EXPECT_EQ(*client.get(n, kMiB), noise(kMiB, n));
 }
 
+TEST(Store, ANodeEvictsByThePolicyItIsGiven) {
+  for (const std::string_view eviction : {"lru", "fifo"}) {
+    TestMaster master;
+    TestStoreNode node("node-0", master.name(), 4 * kMiB, true, 16u << 10, 1.0, eviction);
+    ASSERT_TRUE(eventually([&] { return node.joined(); }));
+    TestClient client(master.name());
+    for (std::uint64_t n = 0; n < 4; ++n) ASSERT_TRUE(client.put(n, noise(kMiB, n)).ok());
+    ASSERT_TRUE(client.get(0, kMiB).ok());
+    ASSERT_TRUE(client.put(4, noise(kMiB, 4)).ok());
+    EXPECT_EQ(client.locate(0).empty(), eviction == "fifo");
+    EXPECT_EQ(client.locate(1).empty(), eviction == "lru");
+  }
+}
+
+TEST(Store, ANodeRefusesAPolicyThatItCannotFollow) {
+  TestNode process(transfer_config("node-0", true));
+  Metrics metrics;
+  NodeConfig config;
+  config.name = "node-0";
+  config.master = "127.0.0.1:1";
+  config.eviction = "length-aware";
+  const Status refused = NodeService::create(config, process.engine(), process.loop(), metrics).status();
+  EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_NE(refused.message().find("s3fifo"), std::string::npos);
+}
+
 TEST(Store, NobodyNeedsTheMasterToStart) {
   TestMaster master;
   const std::string name = master.name();

@@ -76,13 +76,15 @@ class TestMaster {
 class TestStoreNode {
  public:
   TestStoreNode(const std::string& name, const std::string& master, std::size_t pool_bytes, bool shm = true,
-                std::size_t page_bytes = 16u << 10, double high_watermark = 1.0)
+                std::size_t page_bytes = 16u << 10, double high_watermark = 1.0,
+                std::string_view eviction = kDefaultEviction)
       : process_(std::make_unique<TestNode>(transfer_config(name, shm))) {
     NodeConfig config;
     config.name = name;
     config.master = master;
     config.page_bytes = page_bytes;
     config.high_watermark = high_watermark;
+    config.eviction = eviction;
     config.pool = *process_->engine().allocate_shared(pool_bytes);
     pool_ = config.pool;
     Result<std::unique_ptr<NodeService>> service =

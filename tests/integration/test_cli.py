@@ -38,6 +38,13 @@ def test_misspelt_variable_and_value_out_of_range_are_usage_errors():
     assert outside.returncode == 2 and "1 to 64" in outside.stderr
 
 
+def test_an_eviction_policy_that_nodes_do_not_have_is_a_usage_error_with_the_choices():
+    for command in ("up", "node"):
+        for name in ("mru", "length-aware"):
+            refused = run(command, "--eviction", name)
+            assert refused.returncode == 2 and "lru, fifo, lfu, sieve, s3fifo" in refused.stderr, refused.stderr
+
+
 def test_absent_default_model_names_the_command_that_gets_it(tmp_path):
     for command in (["up", "--run-dir", str(tmp_path / "run")], ["generate", "--prompt", "x"]):
         failed = run(*command, env={"MOONCAKE_CACHE_DIR": str(tmp_path)})

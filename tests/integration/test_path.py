@@ -89,6 +89,22 @@ def test_every_placement_serves_right_tokens(tmp_path, placement):
     assert answers == [e["text"] for e in expected]
 
 
+def test_a_full_store_evicts_by_the_chosen_policy_and_serves_right_tokens(tmp_path):
+    """Room for 64 blocks, and 20 of each prompt; every second prompt begins alike."""
+    prompts = [(text(9000 + i % 2 * i, 200) + f" question {i}", 8) for i in range(40)]
+    expected = generate(tmp_path, "simulated", prompts)
+    flags = ("--engine", "simulated", "--pool-bytes", str(1 << 20), "--eviction", "s3fifo")
+    with Cluster(tmp_path / "run", *flags) as cluster:
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda p: cluster.complete(*p), prompts))
+        page = scrape(cluster.process_named("node-0"))
+        assert metric(page, "mooncake_store_node_evictions_total") > 100
+        assert metric(page, "mooncake_store_node_used_bytes") <= 1 << 20
+        assert "evicts by s3fifo" in (cluster.run_dir / "logs/node-0.log").read_text()
+    assert [answer["choices"][0]["text"] for answer in answers] == [e["text"] for e in expected]
+    assert any(cached_tokens(answer) for answer in answers), "nothing was reused"
+
+
 def test_a_thousand_requests_with_processes_killed_have_no_wrong_token(tmp_path):
     """64 at once over 4 prefill, 4 decode and 3 nodes; meanwhile a worker, a node and the master die by kill -9."""
     prefixes = [text(4000 + i, 80) for i in range(20)]

@@ -87,7 +87,9 @@ std::vector<std::string> process_arguments(const UpConfig& config, const Process
       .add_unless_empty("--master", surroundings.master);
   if (worker) add_worker(arguments, config, process, surroundings.cores);
   if (process.role == "gateway") add_gateway(arguments, config, surroundings.listen);
-  if (process.role == "node") arguments.add("--pool-bytes", std::to_string(config.pool_bytes));
+  if (process.role == "node") {
+    arguments.add("--pool-bytes", std::to_string(config.pool_bytes)).add("--eviction", config.eviction);
+  }
   if (process.role == "master") arguments.add_unless_empty("--listen", surroundings.listen);
   return arguments.take();
 }

@@ -24,6 +24,7 @@ struct UpConfig {
   double ttft_slo_s = 0;
   double tbt_slo_ms = 0;
   std::uint64_t pool_bytes = 0;  ///< of each node
+  std::string eviction;          ///< of each node
   std::uint32_t threads = 0;     ///< of each engine; 0: its share of the cores
   bool restart = true;
   std::string log_level;

@@ -22,6 +22,7 @@ UpConfig small() {
   config.t_d_s = 10;
   config.log_level = "info";
   config.pool_bytes = 1024;
+  config.eviction = "sieve";
   return config;
 }
 
@@ -83,6 +84,14 @@ TEST(ClusterPlan, GatewayAloneIsToldTheProfileIfThereIsOne) {
   EXPECT_EQ(value_of(process_arguments(config, gateway, {.master = "m"}), "--profile"), "mine.json");
   EXPECT_THAT(process_arguments(config, {"prefill", "prefill-0", "node-0"}, {.master = "m"}),
               Not(Contains("--profile")));
+}
+
+TEST(ClusterPlan, NodesAloneAreToldThePoolAndWhoGoes) {
+  const auto arguments = process_arguments(small(), {"node", "node-0", ""}, {.master = "m:1"});
+  EXPECT_EQ(value_of(arguments, "--pool-bytes"), "1024");
+  EXPECT_EQ(value_of(arguments, "--eviction"), "sieve");
+  EXPECT_THAT(process_arguments(small(), {"prefill", "prefill-0", "node-0"}, {.master = "m:1"}),
+              Not(Contains("--eviction")));
 }
 
 TEST(ClusterPlan, WorkerIsToldItsRoleNodeAndThreads) {

@@ -1,6 +1,7 @@
 #include "store/core/node_core.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 
@@ -12,16 +13,30 @@ std::uint32_t watermark_pages(const NodeCoreConfig& config) {
   return static_cast<std::uint32_t>(config.high_watermark * static_cast<double>(pages));
 }
 
+constexpr std::array<std::string_view, 5> kNodeEvictionNames = {"lru", "fifo", "lfu", "sieve", "s3fifo"};
+
+std::unique_ptr<EvictionPolicy> make_policy(std::string_view name) {
+  CHECK(std::ranges::find(kNodeEvictionNames, name) != kNodeEvictionNames.end());
+  return make_eviction_policy(name).value();
+}
+
+// Any 64 bits of a key are a good hash of it. No depth: see node_eviction_names().
+EvictionPolicy::Use use_of(const Key128& key) { return {.key = key.low, .depth = 0}; }
+
 }  // namespace
 
+std::span<const std::string_view> node_eviction_names() { return kNodeEvictionNames; }
+
 NodeCore::NodeCore(const NodeCoreConfig& config)
-    : watermark_pages_(watermark_pages(config)), slabs_(config.pool_bytes, config.page_bytes) {}
+    : watermark_pages_(watermark_pages(config)),
+      slabs_(config.pool_bytes, config.page_bytes),
+      policy_(make_policy(config.eviction)) {}
 
 NodeCore::PutStart NodeCore::begin_put(const Key128& key, std::uint64_t bytes, NodeChanges& changes, ObjectId& id) {
   CHECK(bytes > 0);
   if (const auto found = index_.find(key); found != index_.end()) {
     if (at(found->second).state == State::kPending) return PutStart::kPending;
-    if (at(found->second).pins == 0) lru_.touch(found->second);
+    use(found->second);
     return PutStart::kExists;
   }
   if (bytes > bytes_capacity()) return PutStart::kTooLarge;
@@ -42,7 +57,7 @@ void NodeCore::commit_put(ObjectId id, std::uint32_t crc32c, NodeChanges& change
   object.state = State::kCommitted;
   object.crc32c = crc32c;
   slabs_.release(object.extents);
-  lru_.push_newest(id);
+  policy_->insert(id, use_of(object.key));
   changes.push_back({NodeChange::Kind::kStored, object.key, crc32c, object.version});
 }
 
@@ -71,10 +86,8 @@ std::optional<ObjectView> NodeCore::pin(const Key128& key) {
   if (found == index_.end()) return std::nullopt;
   Object& object = at(found->second);
   if (!object.confirmed || object.pins == kPinsMax) return std::nullopt;
-  if (object.pins++ == 0) {
-    lru_.remove(found->second);
-    slabs_.hold(object.extents);
-  }
+  if (object.pins++ == 0) slabs_.hold(object.extents);
+  use(found->second);
   return ObjectView{found->second, object.bytes, object.crc32c, &object.extents};
 }
 
@@ -83,12 +96,10 @@ void NodeCore::unpin(ObjectId id) {
   CHECK(object.pins > 0);
   if (--object.pins > 0) return;
   slabs_.release(object.extents);
-  if (object.state == State::kDropped) {
-    free_object(id);
-  } else {
-    lru_.push_newest(id);
-  }
+  if (object.state == State::kDropped) free_object(id);
 }
+
+void NodeCore::use(ObjectId id) { policy_->touch(id, use_of(at(id).key)); }
 
 void NodeCore::drop(const Key128& key, std::optional<std::uint64_t> version, NodeChanges& changes) {
   const auto found = index_.find(key);
@@ -98,23 +109,22 @@ void NodeCore::drop(const Key128& key, std::optional<std::uint64_t> version, Nod
   if (object.state != State::kCommitted || (version && *version != object.version)) return;
   changes.push_back({NodeChange::Kind::kRemoved, key, object.crc32c, object.version});
   index_.erase(found);
+  policy_->remove(id);
   if (object.pins > 0) {
     object.state = State::kDropped;  // the last unpin() frees it
     return;
   }
-  lru_.remove(id);
   free_object(id);
 }
 
 bool NodeCore::reclaim(std::size_t objects_max, NodeChanges& changes) {
   const std::uint64_t stop = evictions_ + objects_max;
-  std::optional<ObjectId> victim = lru_.oldest();
-  while (victim && above_watermark() && evictions_ < stop) {
-    const std::optional<ObjectId> next = next_outside_page(*victim);
-    if (!slabs_.page_held(at(*victim).extents)) evict_page_of(*victim, changes);
-    victim = next;
+  while (above_watermark() && evictions_ < stop) {
+    const std::optional<ObjectId> victim = policy_->evict([&](ObjectId id) { return page_can_be_emptied(at(id)); });
+    if (!victim) return false;
+    evict_page_of(*victim, changes);
   }
-  return victim && above_watermark();
+  return above_watermark();
 }
 
 NodeChanges NodeCore::report() const {
@@ -129,50 +139,52 @@ NodeChanges NodeCore::report() const {
   return changes;
 }
 
-// Walks from the least recently used. A victim helps when it leaves whole pages, when its slot is of the right size, or
-// when its slab page can be emptied; others stay. So every eviction is a step towards room, and when the first test
-// says that all steps together suffice the walk ends in success.
+// A victim helps when its slot is of the right size, or when its pages can be emptied; others stay. So every eviction
+// is a step towards room, and when the first test says that all steps together suffice the loop ends in success.
 bool NodeCore::make_room(std::uint64_t bytes, NodeChanges& changes) {
-  std::optional<ObjectId> victim = lru_.oldest();
   const bool suffices = slabs_.fits_without_unheld(bytes);
+  if (!suffices && slabs_.whole_pages(bytes) > 0) return false;
+  const auto helps = [&](ObjectId id) {
+    const Object& object = at(id);
+    if (object.pins == 0 && slabs_.same_class(object.bytes, bytes)) return true;
+    return suffices && page_can_be_emptied(object);
+  };
   while (!slabs_.fits(bytes)) {
+    const std::optional<ObjectId> victim = policy_->evict(helps);
     if (!victim) {
       CHECK(!suffices);
       return false;
     }
-    const Object& object = at(*victim);
-    if (slabs_.same_class(object.bytes, bytes)) {
+    if (slabs_.same_class(at(*victim).bytes, bytes)) {
       evict(*victim, changes);
       return true;
     }
-    const std::optional<ObjectId> next = next_outside_page(*victim);
-    if (suffices && !slabs_.page_held(object.extents)) evict_page_of(*victim, changes);
-    victim = next;
+    evict_page_of(*victim, changes);
   }
   return true;
 }
 
-std::optional<ObjectId> NodeCore::next_outside_page(ObjectId id) const {
-  const bool small = slabs_.whole_pages(at(id).bytes) == 0;
-  const std::uint64_t page = at(id).extents.front().offset / slabs_.page_bytes();
-  std::optional<ObjectId> next = lru_.newer(id);
-  while (small && next && at(*next).extents.front().offset / slabs_.page_bytes() == page) next = lru_.newer(*next);
-  return next;
+bool NodeCore::page_can_be_emptied(const Object& object) const {
+  return object.pins == 0 && !slabs_.page_held(object.extents);
 }
 
-void NodeCore::evict_page_of(ObjectId id, NodeChanges& changes) {
-  const std::vector<ObjectId> beside = slabs_.owners_beside(at(id).extents);
-  if (beside.empty()) return evict(id, changes);
-  for (const ObjectId other : beside) evict(other, changes);
+// The policy has named `victim` and let go of it; those beside it are taken from the policy here.
+void NodeCore::evict_page_of(ObjectId victim, NodeChanges& changes) {
+  for (const ObjectId beside : slabs_.owners_beside(at(victim).extents)) {
+    if (beside == victim) continue;
+    policy_->remove(beside);
+    evict(beside, changes);
+  }
+  evict(victim, changes);
 }
 
-void NodeCore::evict(ObjectId id, NodeChanges& changes) {
-  const Object& object = at(id);
+// The policy knows no more of `victim`.
+void NodeCore::evict(ObjectId victim, NodeChanges& changes) {
+  const Object& object = at(victim);
   CHECK(object.state == State::kCommitted && object.pins == 0);
   changes.push_back({NodeChange::Kind::kRemoved, object.key, object.crc32c, object.version});
-  lru_.remove(id);
   CHECK(index_.erase(object.key) == 1);
-  free_object(id);
+  free_object(victim);
   ++evictions_;
 }
 

@@ -2,24 +2,32 @@
 //
 // An object is *pending* from begin_put() until its bytes are there and checked, then *committed*; it is served once
 // its publication is *confirmed* by the directory, so that of two values put under one key on two nodes only the one
-// that the directory took is ever read. Objects that are pending or pinned never move or go. Among the others the least
-// recently used go first, exactly as many as a put needs (small objects leave by whole pages when another size needs
-// the room).
+// that the directory took is ever read. Objects that are pending or pinned never move or go. Among the others an
+// EvictionPolicy of the store names who goes first; exactly as many go as a put needs (small objects leave by whole
+// pages when another size needs the room).
+//
+// The policy learns of an object when it is committed. A use is a pin, when it begins, or a put of what is here.
 //
 // What the directory has to learn comes out as NodeChange, in order.
 //
 // Pure: no clock, no thread, no I/O, and it never touches the pool's memory. Thread-compatible. O(1) an operation, plus
-// O(evicted), plus O(log free runs).
+// O(evicted), plus O(log free runs), plus what the policy takes: O(1), for lfu O(log objects). The policy keeps objects
+// that are pinned, so that they neither lose their place nor come in again, and passes over them each time it looks for
+// a victim, and over what shares a page with them. Those are as many as requests in flight read; under lru a pin takes
+// them to the other end of the line. Only when too little else is left for a put is everything looked at.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/key128.h"
-#include "store/core/lru_list.h"
+#include "store/core/eviction/eviction_policy.h"
 #include "store/core/slab_allocator.h"
 
 namespace mooncake::store {
@@ -44,8 +52,13 @@ using NodeChanges = std::vector<NodeChange>;
 struct NodeCoreConfig {
   std::uint64_t pool_bytes = 0;
   std::uint32_t page_bytes = 16u << 10;
-  double high_watermark = 0.90;  ///< share of the pages that background reclaim leaves in use
+  double high_watermark = 0.90;                  ///< share of the pages that background reclaim leaves in use
+  std::string_view eviction = kDefaultEviction;  ///< one of node_eviction_names(); another fails a CHECK
 };
+
+/// The eviction policies that a node can have: the store's without length-aware, because a put does not say how deep in
+/// its prefix a block stands. Without that it would be lfu under another name.
+std::span<const std::string_view> node_eviction_names();
 
 /// One committed object as a reader sees it.
 struct ObjectView {
@@ -120,16 +133,17 @@ class NodeCore {
   [[nodiscard]] Object& at(ObjectId id);
   [[nodiscard]] const Object& at(ObjectId id) const;
   [[nodiscard]] std::uint32_t used_pages() const { return slabs_.page_count() - slabs_.free_pages(); }
+  void use(ObjectId id);
   bool make_room(std::uint64_t bytes, NodeChanges& changes);
-  [[nodiscard]] std::optional<ObjectId> next_outside_page(ObjectId id) const;
-  void evict_page_of(ObjectId id, NodeChanges& changes);
-  void evict(ObjectId id, NodeChanges& changes);
+  [[nodiscard]] bool page_can_be_emptied(const Object& object) const;
+  void evict_page_of(ObjectId victim, NodeChanges& changes);
+  void evict(ObjectId victim, NodeChanges& changes);
   ObjectId new_object();
   void free_object(ObjectId id);
 
   const std::uint32_t watermark_pages_;
   SlabAllocator slabs_;
-  LruList lru_;  // committed and not pinned
+  const std::unique_ptr<EvictionPolicy> policy_;  // of all that is committed, pinned or not
   std::vector<Object> objects_;
   std::vector<ObjectId> free_ids_;
   absl::flat_hash_map<Key128, ObjectId> index_;  // pending and committed

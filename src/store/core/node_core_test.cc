@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <list>
 #include <map>
+#include <string>
+#include <tuple>
 
 #include "base/rng.h"
 
@@ -17,8 +18,11 @@ Key128 key(std::uint64_t number) { return {splitmix64(number), splitmix64(number
 
 /// A core with its changes collected, and puts in one step.
 struct Node {
-  explicit Node(std::uint32_t pages, double watermark = 1.0)
-      : core({.pool_bytes = std::uint64_t{pages} * kPage, .page_bytes = kPage, .high_watermark = watermark}) {}
+  explicit Node(std::uint32_t pages, double watermark = 1.0, std::string_view eviction = kDefaultEviction)
+      : core({.pool_bytes = std::uint64_t{pages} * kPage,
+              .page_bytes = kPage,
+              .high_watermark = watermark,
+              .eviction = eviction}) {}
 
   NodeCore::PutStart put(std::uint64_t number, std::uint64_t bytes) {
     ObjectId id = 0;
@@ -33,6 +37,14 @@ struct Node {
   NodeCore core;
   NodeChanges changes;
 };
+
+/// What holds whoever names the victims.
+class NodeCoreUnder : public testing::TestWithParam<std::string_view> {
+ protected:
+  static Node node_of(std::uint32_t pages, double watermark = 1.0) { return Node(pages, watermark, GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(Policies, NodeCoreUnder, testing::ValuesIn(node_eviction_names()),
+                         [](const auto& param) { return std::string(param.param); });
 
 TEST(NodeCore, PutOfAnExistingKeyWritesNothing) {
   Node node(4);
@@ -67,19 +79,30 @@ TEST(NodeCore, ServesNothingBeforeTheDirectoryTookIt) {
   EXPECT_EQ(view->crc32c, 5u);
 }
 
-TEST(NodeCore, EvictsExactlyWhatAPutNeeds) {
-  Node node(8);
+TEST_P(NodeCoreUnder, EvictsExactlyWhatAPutNeeds) {
+  Node node = node_of(8);
   for (std::uint64_t n = 0; n < 4; ++n) ASSERT_EQ(node.put(n, 2 * kPage), NodeCore::PutStart::kAllocated);
-  node.core.unpin(node.core.pin(key(0))->id);  // 0 is the newest now
   ASSERT_EQ(node.put(9, kPage), NodeCore::PutStart::kAllocated);
-  EXPECT_FALSE(node.has(1));
-  EXPECT_TRUE(node.has(0) && node.has(2) && node.has(3));
+  EXPECT_EQ(node.core.evictions(), 1u);
   ASSERT_EQ(node.put(10, kPage), NodeCore::PutStart::kAllocated) << "into the page that is left over";
   EXPECT_EQ(node.core.evictions(), 1u);
 }
 
-TEST(NodeCore, PublishesEvictionsBeforeWhatTakesTheirPlace) {
-  Node node(1);
+TEST(NodeCore, ByDefaultTheLeastRecentlyUsedGoesAndAPinIsAUse) {
+  Node node(3);
+  for (std::uint64_t n = 0; n < 3; ++n) node.put(n, kPage);
+  const ObjectId pin = node.core.pin(key(0))->id;
+  node.put(1, kPage);  // it is there: a use
+  node.core.unpin(pin);
+  node.put(3, kPage);
+  EXPECT_FALSE(node.has(2));
+  node.put(4, kPage);
+  EXPECT_FALSE(node.has(0)) << "a read counts when it begins, and 1 was used after that";
+  EXPECT_TRUE(node.has(1));
+}
+
+TEST_P(NodeCoreUnder, PublishesEvictionsBeforeWhatTakesTheirPlace) {
+  Node node = node_of(1);
   node.put(1, kPage);
   node.put(2, kPage);
   ASSERT_EQ(node.changes.size(), 3u);
@@ -88,8 +111,8 @@ TEST(NodeCore, PublishesEvictionsBeforeWhatTakesTheirPlace) {
   EXPECT_EQ(node.changes[2].key, key(2));
 }
 
-TEST(NodeCore, PinnedObjectsStayAndAPutFailsOnlyWhenEverythingIsPinned) {
-  Node node(4);
+TEST_P(NodeCoreUnder, PinnedObjectsStayAndAPutFailsOnlyWhenEverythingIsPinned) {
+  Node node = node_of(4);
   std::vector<ObjectId> pins;
   for (std::uint64_t n = 0; n < 4; ++n) node.put(n, kPage);
   for (std::uint64_t n = 0; n < 3; ++n) pins.push_back(node.core.pin(key(n))->id);
@@ -105,8 +128,21 @@ TEST(NodeCore, PinnedObjectsStayAndAPutFailsOnlyWhenEverythingIsPinned) {
   EXPECT_FALSE(node.has(1));
 }
 
-TEST(NodeCore, APoolFullOfOneSizeTakesAnother) {
-  Node node(4);
+TEST_P(NodeCoreUnder, PutsInProgressStay) {
+  Node node = node_of(2);
+  ObjectId first = 0;
+  ObjectId second = 0;
+  ASSERT_EQ(node.core.begin_put(key(1), kPage, node.changes, first), NodeCore::PutStart::kAllocated);
+  ASSERT_EQ(node.core.begin_put(key(2), kPage, node.changes, second), NodeCore::PutStart::kAllocated);
+  EXPECT_EQ(node.put(3, kPage), NodeCore::PutStart::kNoRoom);
+  node.core.commit_put(second, 0, node.changes);
+  EXPECT_EQ(node.put(3, kPage), NodeCore::PutStart::kAllocated);
+  EXPECT_EQ(node.changes[1], (NodeChange{NodeChange::Kind::kRemoved, key(2), 0, 2}));
+  node.core.commit_put(first, 0, node.changes);
+}
+
+TEST_P(NodeCoreUnder, APoolFullOfOneSizeTakesAnother) {
+  Node node = node_of(4);
   for (std::uint64_t n = 0; n < 64; ++n) ASSERT_EQ(node.put(n, 64), NodeCore::PutStart::kAllocated);
   EXPECT_EQ(node.core.evictions(), 0u);
   ASSERT_EQ(node.put(100, 256), NodeCore::PutStart::kAllocated);
@@ -116,8 +152,8 @@ TEST(NodeCore, APoolFullOfOneSizeTakesAnother) {
   EXPECT_EQ(node.put(103, 5 * kPage), NodeCore::PutStart::kTooLarge);
 }
 
-TEST(NodeCore, AHeldSlabPageIsLeftAndTheNextOneTaken) {
-  Node node(2);
+TEST_P(NodeCoreUnder, AHeldSlabPageIsLeftAndTheNextOneTaken) {
+  Node node = node_of(2);
   for (std::uint64_t n = 0; n < 32; ++n) node.put(n, 64);
   const ObjectId pin = node.core.pin(key(3))->id;  // in the older page
   ASSERT_EQ(node.put(100, 256), NodeCore::PutStart::kAllocated);
@@ -126,8 +162,8 @@ TEST(NodeCore, AHeldSlabPageIsLeftAndTheNextOneTaken) {
   node.core.unpin(pin);
 }
 
-TEST(NodeCore, ADroppedObjectLivesUntilItsLastReaderIsDone) {
-  Node node(1);
+TEST_P(NodeCoreUnder, ADroppedObjectLivesUntilItsLastReaderIsDone) {
+  Node node = node_of(1);
   node.put(1, kPage);
   const ObjectId pin = node.core.pin(key(1))->id;
   node.core.drop(key(1), std::nullopt, node.changes);
@@ -137,8 +173,8 @@ TEST(NodeCore, ADroppedObjectLivesUntilItsLastReaderIsDone) {
   EXPECT_EQ(node.put(1, kPage), NodeCore::PutStart::kAllocated);
 }
 
-TEST(NodeCore, DropOfAnOldVersionLeavesTheNewOne) {
-  Node node(1);
+TEST_P(NodeCoreUnder, DropOfAnOldVersionLeavesTheNewOne) {
+  Node node = node_of(1);
   node.put(1, kPage);
   const std::uint64_t old_version = node.changes.back().version;
   node.put(2, kPage);
@@ -147,8 +183,8 @@ TEST(NodeCore, DropOfAnOldVersionLeavesTheNewOne) {
   EXPECT_TRUE(node.has(1));
 }
 
-TEST(NodeCore, BackgroundReclaimStopsAtTheWatermark) {
-  Node node(10, 0.8);
+TEST_P(NodeCoreUnder, BackgroundReclaimStopsAtTheWatermark) {
+  Node node = node_of(10, 0.8);
   for (std::uint64_t n = 0; n < 10; ++n) node.put(n, kPage);
   EXPECT_TRUE(node.core.above_watermark());
   EXPECT_TRUE(node.core.reclaim(1, node.changes)) << "more to do";
@@ -171,16 +207,17 @@ TEST(NodeCore, ReportTellsAllThatIsCommittedConfirmedFirst) {
 }
 
 // Drives a core with random commands beside a twin that knows only the laws: what is pinned or pending stays where it
-// is, no two live objects share a byte, an object leaves oldest-first (within its size), and the changes add up to what
-// is held.
-class NodeCoreLaws : public testing::TestWithParam<std::uint64_t> {};
+// is, no two live objects share a byte, a put fails only for pins and other puts, and the changes add up to what is
+// held.
+class NodeCoreLaws : public testing::TestWithParam<std::tuple<std::uint64_t, std::string_view>> {};
 
 TEST_P(NodeCoreLaws, HoldOnRandomTraffic) {
   constexpr std::uint32_t kPages = 24;
   constexpr std::uint64_t kSizes[] = {64, 200, 500, 1024, 1500, 4000};
-  Rng rng(GetParam());
+  const auto [seed, eviction] = GetParam();
+  Rng rng(seed);
   NodeChanges changes;
-  NodeCore core({.pool_bytes = kPages * kPage, .page_bytes = kPage, .high_watermark = 0.9});
+  NodeCore core({.pool_bytes = kPages * kPage, .page_bytes = kPage, .high_watermark = 0.9, .eviction = eviction});
   std::vector<std::uint64_t> owner(std::size_t{kPages} * kPage, 0);  // twin of the pool: 1 + key number
   std::map<std::uint64_t, Extents> stored;                           // by key number, committed or pending
   std::map<Key128, std::uint64_t> number_of;
@@ -282,21 +319,35 @@ TEST_P(NodeCoreLaws, HoldOnRandomTraffic) {
   EXPECT_GT(core.evictions(), 100u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, NodeCoreLaws, testing::Range<std::uint64_t>(1, 9));
+INSTANTIATE_TEST_SUITE_P(Seeds, NodeCoreLaws,
+                         testing::Combine(testing::Range<std::uint64_t>(1, 9),
+                                          testing::ValuesIn(node_eviction_names())),
+                         [](const auto& param) {
+                           return std::string(std::get<1>(param.param)) + std::to_string(std::get<0>(param.param));
+                         });
 
-TEST(NodeCore, LruOrderAgreesWithAPlainListForOneSize) {
+TEST_P(NodeCoreUnder, EvictsWhomThePolicyNames) {
   constexpr std::size_t kObjects = 16;
+  const auto policy = make_eviction_policy(GetParam()).value();
   Rng rng(11);
-  Node node(kObjects);
-  std::list<std::uint64_t> twin;
-  for (int step = 0; step < 5'000; ++step) {
-    const std::uint64_t n = rng.below(40);
-    const auto at = std::ranges::find(twin, n);
-    ASSERT_EQ(node.has(n), at != twin.end()) << "step " << step;
+  Node node = node_of(kObjects);
+  std::map<std::uint64_t, EvictionPolicy::Id> held;
+  for (std::uint64_t step = 0; step < 5'000; ++step) {
+    const std::uint64_t n = rng.below(rng.below(60) + 1);
+    const EvictionPolicy::Use use{.key = key(n).low};
+    if (const auto at = held.find(n); at != held.end()) {
+      policy->touch(at->second, use);
+    } else {
+      auto id = static_cast<EvictionPolicy::Id>(held.size());
+      if (held.size() == kObjects) {
+        id = policy->evict([](EvictionPolicy::Id) { return true; }).value();
+        held.erase(std::ranges::find(held, id, &decltype(held)::value_type::second));
+      }
+      held[n] = id;
+      policy->insert(id, use);
+    }
     node.put(n, kPage);
-    if (at != twin.end()) twin.erase(at);
-    twin.push_back(n);
-    if (twin.size() > kObjects) twin.pop_front();
+    for (std::uint64_t other = 0; other < 60; ++other) ASSERT_EQ(node.has(other), held.contains(other)) << step;
   }
 }
 

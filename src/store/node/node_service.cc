@@ -1,8 +1,11 @@
 #include "store/node/node_service.h"
 
+#include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <utility>
@@ -32,6 +35,11 @@ Status check(const NodeConfig& config) {
   if (!(config.high_watermark > 0 && config.high_watermark <= 1)) {
     return {Code::kInvalidArgument, "high_watermark must be in (0, 1]"};
   }
+  const std::span<const std::string_view> names = node_eviction_names();
+  if (std::ranges::find(names, config.eviction) == names.end()) {
+    return {Code::kInvalidArgument,
+            fmt::format("a node cannot evict by \"{}\"; there are {}", config.eviction, fmt::join(names, ", "))};
+  }
   return {};
 }
 
@@ -43,7 +51,8 @@ class Node final : public NodeService {
     context_ = std::make_shared<NodeContext>(engine,
                                              NodeCoreConfig{.pool_bytes = pool.size(),
                                                             .page_bytes = static_cast<std::uint32_t>(config.page_bytes),
-                                                            .high_watermark = config.high_watermark},
+                                                            .high_watermark = config.high_watermark,
+                                                            .eviction = config.eviction},
                                              pool, metrics);
     context_->metrics.bytes_capacity.Set(static_cast<double>(context_->core.bytes_capacity()));
     context_->publisher = std::make_shared<Publisher>(engine, publisher_hooks());
@@ -144,6 +153,7 @@ Result<std::unique_ptr<NodeService>> NodeService::create(const NodeConfig& confi
     MC_ASSIGN_OR_RETURN(pool, engine.allocate_shared(config.pool_bytes));
   }
   MC_ASSIGN_OR_RETURN(const SegmentHandle segment, engine.register_memory(pool, transfer::Access::kNone));
+  log_info("{} has a pool of {} bytes and evicts by {}", config.name, pool.size(), config.eviction);
   return std::unique_ptr<NodeService>(
       std::make_unique<Node>(config, pool, segment, engine, metrics, std::move(on_joined)));
 }

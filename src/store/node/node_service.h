@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/executor.h"
 #include "base/status.h"
+#include "store/core/node_core.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake {
@@ -31,9 +32,10 @@ struct NodeConfig {
   std::string name;    ///< unique in the cluster, "node-0"
   std::string master;  ///< transfer endpoint of the master; it need not be up yet
   std::size_t pool_bytes = 512u << 20;
-  std::size_t page_bytes = 16u << 10;  ///< unit of allocation for objects of this size or more; a power of two
-  double high_watermark = 0.90;        ///< background reclaim keeps used pages at or below this share of the pool
-  ByteSpan pool;                       ///< memory to use instead of allocating pool_bytes; outlives the engine
+  std::size_t page_bytes = 16u << 10;      ///< unit of allocation for objects of this size or more; a power of two
+  double high_watermark = 0.90;            ///< background reclaim keeps used pages at or below this share of the pool
+  std::string eviction{kDefaultEviction};  ///< who goes when room is needed: one of node_eviction_names()
+  ByteSpan pool;                           ///< memory to use instead of allocating pool_bytes; outlives the engine
 };
 
 class NodeService {

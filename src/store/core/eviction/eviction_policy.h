@@ -1,7 +1,8 @@
 // EvictionPolicy: which of a cache's objects goes when another needs the room.
 //
-// The cache owns the objects and numbers them with small dense ids; a policy sees their uses and names victims. The
-// simulator's caches run all of them. Nodes do not choose yet: NodeCore keeps an LruList itself, in the order of lru.
+// The cache owns the objects and numbers them with small dense ids; a policy sees their uses and names victims. Store
+// nodes (NodeCore) and the simulator's caches run the same ones; but length-aware has no use for a node, whose puts do
+// not say how deep in its prefix a block stands.
 //
 //   lru           the one whose last use is the longest ago
 //   fifo          the oldest
@@ -45,13 +46,15 @@ class EvictionPolicy {
   virtual void touch(Id id, const Use& use) = 0;
   /// It went for other reasons than room.
   virtual void remove(Id id) = 0;
-  /// Takes out the next victim among the objects that may go. @return nothing if none may.
+  /// Takes out the next victim among the objects that may go. Costs, beside what the policy needs, a question for each
+  /// that comes before it and may not go; those keep their place. `may_go` does not touch the policy.
+  /// @return nothing if none may go; then nothing has changed.
   virtual std::optional<Id> evict(absl::FunctionRef<bool(Id)> may_go) = 0;
 
   [[nodiscard]] virtual std::size_t size() const = 0;
 };
 
-/// The order in which nodes evict; in the tools its name is "default".
+/// How nodes evict unless they are told otherwise; in the simulator's tools its name is also "default".
 inline constexpr std::string_view kDefaultEviction = "lru";
 
 /// The names above, in that order.

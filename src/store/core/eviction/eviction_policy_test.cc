@@ -197,6 +197,20 @@ TEST(S3Fifo, OneHitWondersLeaveTheSmallQueueAndReturnersEnterTheMainOne) {
   for (Id id = 2; id < 18; ++id) EXPECT_EQ(chosen->evict(kAnyone), id) << "all others have to go first";
 }
 
+TEST(S3Fifo, FindsTheOnlyOneThatMayGoWhenTheSmallQueueHandsItOn) {
+  const auto chosen = policy("s3fifo");
+  for (Id id = 0; id < 20; ++id) {
+    chosen->insert(id, {.key = id});
+    for (int use = 0; use < 2; ++use) chosen->touch(id, {.key = id});
+  }
+  chosen->insert(20, {.key = 20});
+  ASSERT_EQ(chosen->evict(kAnyone), 20u) << "the others are in the main queue now";
+  chosen->insert(21, {.key = 21});
+  for (int use = 0; use < 2; ++use) chosen->touch(21, {.key = 21});
+  EXPECT_EQ(chosen->evict([](Id id) { return id == 21; }), 21u);
+  EXPECT_EQ(chosen->size(), 20u);
+}
+
 TEST(EvictionPolicyNames, AreAllMadeAndOthersAreRefusedWithTheList) {
   for (const std::string_view name : eviction_policy_names()) EXPECT_TRUE(make_eviction_policy(name).ok()) << name;
   EXPECT_TRUE(make_eviction_policy("default").ok());

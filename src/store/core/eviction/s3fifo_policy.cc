@@ -26,11 +26,11 @@ void S3FifoPolicy::remove(Id id) { (small_.contains(id) ? small_ : main_).remove
 
 std::optional<EvictionPolicy::Id> S3FifoPolicy::evict(absl::FunctionRef<bool(Id)> may_go) {
   const bool small_is_full = small_.size() * kSmallShare >= size();
-  if (small_is_full) {
-    if (const auto victim = evict_from_small(may_go)) return victim;
+  if (!small_is_full) {
+    if (const auto victim = evict_from_main(may_go)) return victim;
   }
-  if (const auto victim = evict_from_main(may_go)) return victim;
-  return small_is_full ? std::nullopt : evict_from_small(may_go);
+  if (const auto victim = evict_from_small(may_go)) return victim;
+  return evict_from_main(may_go);  // last: whoever stays when the small queue is looked through goes there
 }
 
 std::optional<EvictionPolicy::Id> S3FifoPolicy::evict_from_small(absl::FunctionRef<bool(Id)> may_go) {
