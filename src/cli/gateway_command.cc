@@ -4,6 +4,7 @@
 #include "cli/profile_option.h"
 #include "cli/role_commands.h"
 #include "cli/service_process.h"
+#include "cli/tenants_file.h"
 #include "serve/gateway/gateway_service.h"
 
 namespace mooncake::cli {
@@ -25,6 +26,7 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
                       resolve_model(gateway.model.kind, config.text("gateway.model"), invocation.environment));
   MC_ASSIGN_OR_RETURN(gateway.conductor.placement, conductor::parse_placement(config.text("gateway.placement")));
   MC_ASSIGN_OR_RETURN(gateway.conductor.admission, conductor::parse_admission(config.text("gateway.admission")));
+  MC_ASSIGN_OR_RETURN(gateway.tenants, read_tenants(config.text("gateway.tenants")));
   gateway.decision_log = config.text("gateway.decision_log");
   gateway.conductor.decode_time = from_ms(config.number("gateway.t_d_s") * 1000);
   gateway.conductor.slo = {.ttft = from_ms(config.number("gateway.ttft_slo_s") * 1000),

@@ -103,6 +103,13 @@ void add_decision_log(Table& table) {
              "some kilobytes a request. Empty: nowhere.");
 }
 
+void add_tenants(Table& table) {
+  table.text(
+      "tenants", "",
+      "TOML file with the API keys and whose they are (docs/serving.md): requests need one then, and tenants take "
+      "turns. Empty: everybody is one tenant, without a key.");
+}
+
 void add_scheduling(Table& table) {
   table.text("placement", "cost-min", "How the Conductor chooses instances.",
              {"cost-min", "algorithm1", "random", "round-robin", "least-outstanding", "least-time", "local"});
@@ -223,6 +230,7 @@ void add_up(Table& table) {
   table.text("run_dir", "", "Directory for cluster.json and the logs; empty: `run` in the cache directory.");
   add_profile(table);
   add_scheduling(table);
+  add_tenants(table);
   add_decision_log(table);
   add_pool(table);
   table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
@@ -263,6 +271,7 @@ void add_roles(Table& table) {
   add_engine(table);
   add_profile(table);
   add_scheduling(table);
+  add_tenants(table);
   add_decision_log(table);
   table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cli/profile_option.h"
+#include "cli/tenants_file.h"
 #include "cli/tool_commands.h"
 #include "cli/up/supervisor.h"
 
@@ -29,6 +30,8 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   MC_RETURN_IF_ERROR(resolve_profile(up.profile, up.engine).status());  // told at once, not by a gateway that ends
   up.placement = config.text("up.placement");
   up.admission = config.text("up.admission");
+  up.tenants = config.text("up.tenants");
+  MC_RETURN_IF_ERROR(read_tenants(up.tenants).status());  // likewise
   up.decision_log = config.text("up.decision_log");
   up.t_d_s = config.number("up.t_d_s");
   up.ttft_slo_s = config.number("up.ttft_slo_s");

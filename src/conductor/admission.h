@@ -7,6 +7,8 @@
 //   early       judges both at once, by what decode runs now.
 //   predictive, survival: likewise, by what decode will be running when the prefill is over; decode_outlook.h.
 //
+// How much of an objective a request may use depends on its priority: trunk_reservation.h.
+//
 // Pure. Source: FAST'25, section 6.3, and arXiv 2407.00079, section 6 (early rejection); docs/conductor.md, overload.
 #pragma once
 
@@ -26,6 +28,7 @@ struct Placed {
   Nanos decode_drain{};  ///< predicted until some running request ends
   Nanos ttft_margin{};   ///< what predictions have been short of lately
   Nanos tbt_margin{};    ///< likewise
+  double share = 1;      ///< of both objectives that it may use
 };
 
 /// The decode half of it.
@@ -34,6 +37,7 @@ struct PlacedDecode {
   DecodeChoice decode;
   Nanos margin{};
   Nanos drain{};
+  double share = 1;  ///< as above
 };
 
 /// On arrival. @return nothing if the request is admitted.

@@ -8,7 +8,8 @@ void Bookings::book(const Booking& booking, Instant now) {
   release(booking.request, now);
   CHECK(bookings_.size() < kBookingsMax);
   bookings_.emplace(booking.request, Parts{.booking = booking});
-  prefill_[booking.prefill].push(booking.request, booking.prefill_work, now);
+  prefill_[booking.prefill].push(booking.request, booking.prefill_work, now, booking.tenant);
+  ++prompts_[booking.tenant.id];
   if (booking.sender) senders_[*booking.sender].push(booking.request, booking.transfer_work, now);
   decode_[booking.decode].push({.request = booking.request,
                                 .kv_tokens = booking.kv_tokens,
@@ -84,6 +85,8 @@ void Bookings::drop_prefill(Parts& parts, Instant now) {
   parts.prefill = false;
   const Booking& booking = parts.booking;
   CHECK(prefill_[booking.prefill].remove(booking.request, now));
+  const auto prompts = prompts_.find(booking.tenant.id);
+  if (--prompts->second == 0) prompts_.erase(prompts);
   // The transfer may have expired by prediction already.
   if (booking.sender) senders_[*booking.sender].remove(booking.request, now);
 }

@@ -24,6 +24,8 @@ struct Booking {
   RequestNumber request{};
   InstanceId prefill{};
   InstanceId decode{};
+  Tenant tenant{};
+  Priority priority = Priority::kNormal;
   Nanos prefill_work{};            ///< predicted, without queue and transfer
   std::optional<NodeId> sender{};  ///< of the prefix that is transferred, if any
   Nanos transfer_work{};
@@ -57,6 +59,10 @@ class Bookings {
   /// The booking, if there is one; until the next change.
   [[nodiscard]] const Booking* find(RequestNumber request) const;
   [[nodiscard]] std::size_t size() const { return bookings_.size(); }
+  /// True if no prefill work of another tenant is booked anywhere.
+  [[nodiscard]] bool only_tenant(TenantId tenant) const {
+    return prompts_.empty() || (prompts_.size() == 1 && prompts_.begin()->first == tenant);
+  }
 
  private:
   struct Parts {
@@ -71,6 +77,7 @@ class Bookings {
   absl::flat_hash_map<InstanceId, WorkLine> prefill_;
   absl::flat_hash_map<InstanceId, DecodeLine> decode_;
   absl::flat_hash_map<NodeId, WorkLine> senders_;
+  absl::flat_hash_map<TenantId, std::uint32_t> prompts_;  // whose prefill is booked, by tenant; none is 0
 };
 
 }  // namespace mooncake::conductor

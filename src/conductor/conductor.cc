@@ -19,6 +19,7 @@
 #include "conductor/placement.h"
 #include "conductor/pools.h"
 #include "conductor/prediction_margin.h"
+#include "conductor/trunk_reservation.h"
 #include "kvcache/prefix_index.h"
 
 namespace mooncake::conductor {
@@ -49,7 +50,7 @@ class ConductorCore final : public Conductor {
   [[nodiscard]] double pool_load(Role role, Instant now) const override;
 
  private:
-  [[nodiscard]] std::vector<Candidate> candidates(const Board& board, const RequestView& request) const;
+  [[nodiscard]] std::vector<Candidate> candidates(const Board& board, const RequestView& request, Instant now) const;
   [[nodiscard]] std::optional<Refusal> refuse_unplaced(const Board& board, const RequestView& request) const;
   std::size_t choose_prefill(const Board& board, std::span<const Candidate> prefill, const RequestView& request);
   void place(const Board& board, const RequestView& request, Instant now, Decision& decision);
@@ -72,6 +73,7 @@ class ConductorCore final : public Conductor {
   DecodeDurations durations_;
   PredictionMargin ttft_margin_{kTtftDeviations};
   PredictionMargin tbt_margin_{kTbtDeviations};
+  TrunkReservation reservation_;
   std::unique_ptr<PrefillChooser> chooser_;
   ElasticRoles roles_;
   std::uint64_t prefills_measured_ = 0;
@@ -101,6 +103,7 @@ Decision ConductorCore::on_request(const RequestView& request, Instant now) {
   bookings_.release(request.number, now);  // it is decided again after a failure
   durations_.drop(request.number);
   forget_promises(request.number);
+  reservation_.asked(request.priority, now);
   average_prompt_tokens_ += kAverageWeight * (request.prompt_tokens - average_prompt_tokens_);
   const Board board = gather({.instances = instances_,
                               .index = index_,
@@ -110,18 +113,26 @@ Decision ConductorCore::on_request(const RequestView& request, Instant now) {
                               .computed_tokens_min = config_.computed_tokens_min},
                              request, now);
   Decision decision;
-  decision.candidates = candidates(board, request);
+  decision.candidates = candidates(board, request, now);
   if (auto refusal = refuse_unplaced(board, request)) return refuse(std::move(decision), std::move(*refusal));
   place(board, request, now, decision);
   return decision;
 }
 
-// Prefill candidates first, in the order of the board, then decode.
-std::vector<Candidate> ConductorCore::candidates(const Board& board, const RequestView& request) const {
+// Prefill candidates first, in the order of the board, then decode. Beside other tenants a prompt waits for its turn
+// and not for all that is queued; how many turns it needs depends on how long it takes.
+std::vector<Candidate> ConductorCore::candidates(const Board& board, const RequestView& request, Instant now) const {
   std::vector<Candidate> all;
   all.reserve(board.prefill.size() + board.decode.size());
+  const bool alone = bookings_.only_tenant(request.tenant.id);
   for (const PrefillFacts& facts : board.prefill) {
-    all.push_back(evaluate_prefill(config_.placement, config_.balancing_threshold, board.prompt, facts, *cost_));
+    Candidate candidate = evaluate_prefill(config_.placement, config_.balancing_threshold, board.prompt, facts, *cost_);
+    candidate.outstanding = candidate.queue;
+    if (!alone) {
+      candidate.queue = load_.prefill_wait(facts.instance, request.tenant, candidate.prefill, now);
+      candidate.ttft = candidate.transfer + candidate.queue + candidate.prefill;
+    }
+    all.push_back(candidate);
   }
   for (const DecodeFacts& facts : board.decode) {
     Candidate& candidate = all.emplace_back();
@@ -170,12 +181,13 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   decision.predicted_ttft = prefill.ttft;
   decision.predicted_tbt = choice.tbt;
   decision.reused_blocks = prefill.reused_blocks;
-  const Placed placed{
-      .prefill = prefill,
-      .decode = choice,
-      .decode_drain = durations_.until_one_ends(decode.requests),
-      .ttft_margin = ttft_margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now),
-      .tbt_margin = tbt_margin_.margin({.predicted = choice.tbt, .objective = request.slo.tbt}, now)};
+  Placed placed{.prefill = prefill, .decode = choice, .decode_drain = durations_.until_one_ends(decode.requests)};
+  const TrunkReservation::Allowance allowance = reservation_.allowance(request.priority, now);
+  placed.share = allowance.share;
+  if (allowance.keeps_margin) {
+    placed.ttft_margin = ttft_margin_.margin({.predicted = prefill.ttft, .objective = request.slo.ttft}, now);
+    placed.tbt_margin = tbt_margin_.margin({.predicted = choice.tbt, .objective = request.slo.tbt}, now);
+  }
   if (config_.elastic) blame(placed, decode, need, request.slo);
   auto refusal = judge(config_.admission, request.slo, placed);
   // What can never be served is refused in any case: retrying does not help there.
@@ -229,6 +241,8 @@ void ConductorCore::accept(const Board& board, const RequestView& request, const
   Booking booking{.request = request.number,
                   .prefill = prefill.instance,
                   .decode = decode.instance,
+                  .tenant = request.tenant,
+                  .priority = request.priority,
                   .prefill_work = prefill.prefill,
                   .prompt_tokens = request.prompt_tokens,
                   .kv_tokens = kv_tokens_of(request),
@@ -282,10 +296,14 @@ std::optional<Refusal> ConductorCore::before_decode(RequestNumber request, Insta
                         .kv_tokens = booking->kv_tokens,
                         .tbt_objective = booking->tbt_objective};
   const DecodeChoice decode = evaluate_decode(0, facts, need, *cost_);
-  return judge_decode({.objective = need.tbt_objective,
-                       .decode = decode,
-                       .margin = tbt_margin_.margin({.predicted = decode.tbt, .objective = need.tbt_objective}, now),
-                       .drain = durations_.until_one_ends(load.requests)});
+  PlacedDecode placed{
+      .objective = need.tbt_objective, .decode = decode, .drain = durations_.until_one_ends(load.requests)};
+  const TrunkReservation::Allowance allowance = reservation_.allowance(booking->priority, now);
+  placed.share = allowance.share;
+  if (allowance.keeps_margin) {
+    placed.margin = tbt_margin_.margin({.predicted = decode.tbt, .objective = need.tbt_objective}, now);
+  }
+  return judge_decode(placed);
 }
 
 void ConductorCore::on_prefill_actual(InstanceId instance, const PrefillActual& actual) {

@@ -19,6 +19,8 @@
 #include "base/key128.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "conductor/priority.h"
+#include "conductor/tenant.h"
 #include "kvcache/chunk_plan.h"
 #include "kvcache/cost_model.h"
 #include "kvcache/slo.h"
@@ -111,6 +113,8 @@ struct RequestView {
   std::uint32_t answer_tokens_max = 0;        ///< what the client asked for at most; not the true length
   std::optional<InstanceId> place_prefill{};  ///< steered by the client (benchmarks)
   Slo slo{};
+  Priority priority = Priority::kNormal;
+  Tenant tenant{};
 };
 
 /// What a candidate would cost, kept with the decision so that it can be explained.
@@ -120,11 +124,12 @@ struct Candidate {
   std::uint32_t local_prefix_blocks = 0;
   std::uint32_t reused_blocks = 0;  ///< what it would reuse under the policy
   NodeId fetch_from{};              ///< meaningful if reused_blocks > local_prefix_blocks
-  Nanos queue{};
+  Nanos queue{};                    ///< until its turn comes
   Nanos transfer{};
   Nanos prefill{};
-  Nanos ttft{};  ///< sum of the three
-  Nanos tbt{};   ///< decode candidates
+  Nanos ttft{};         ///< sum of the three
+  Nanos outstanding{};  ///< all work there, also what other tenants do after it
+  Nanos tbt{};          ///< decode candidates
 };
 
 /// To refuse, and why.

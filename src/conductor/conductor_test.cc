@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "conductor/local/fair_line.h"
 #include "conductor/testing.h"
 
 namespace mooncake::conductor {
@@ -324,6 +325,63 @@ TEST(Conductor, PoolLoadIsTheLeastLoadedInstanceAgainstTheObjective) {
   EXPECT_EQ(cluster.conductor->pool_load(Role::kDecode, at(0)), std::numeric_limits<double>::infinity());
 }
 
+TEST(Conductor, APromptOfAnotherTenantWaitsForItsTurn) {
+  Cluster cluster;
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{1}}, at(0));
+  cluster.request.tenant = {.id = TenantId{1}};
+  for (std::uint64_t i = 0; i < 20; ++i) cluster.ask(i, make_keys(i, 1));  // 104 ms each
+  const Decision more = cluster.ask(20, make_keys(20, 1));
+  EXPECT_EQ(more.candidates[0].queue, Millis(20 * 104));
+  cluster.request.tenant = {.id = TenantId{2}};
+  const Decision other = cluster.ask(30, make_keys(30, 1));
+  EXPECT_EQ(other.candidates[0].queue, Millis(104) + 2 * kTurnQuantum) << "the one in work, and two turns of the other";
+  EXPECT_EQ(other.candidates[0].outstanding, Millis(21 * 104));
+  EXPECT_EQ(other.predicted_ttft, other.candidates[0].queue + Millis(104));
+  cluster.request.tenant = {.id = TenantId{3}, .weight = 2};
+  EXPECT_EQ(cluster.ask(31, make_keys(31, 1)).candidates[0].queue, Millis(104) + 2 * kTurnQuantum) << "one of each";
+}
+
+/// What of `requests` that come at once one instance admits by an objective of 10 s; 1.04 s each.
+int admitted(AdmissionPolicy policy, Priority priority, bool beside_high) {
+  Cluster cluster({.admission = policy});
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{1}}, at(0));
+  cluster.conductor->on_instance(up(2, Role::kDecode, 0, /*sequences_max=*/64), at(0));
+  cluster.request.slo = {.ttft = Seconds(10), .tbt = Seconds(60)};
+  if (beside_high) {
+    cluster.request.priority = Priority::kHigh;
+    cluster.ask(1'000, make_keys(1'000, 1));
+    cluster.conductor->on_phase(RequestNumber{1'000}, Phase::kAbort, at(0));
+  }
+  cluster.request.priority = priority;
+  int count = 0;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    count += cluster.ask(i, make_keys(i, 1), 0, 976).verdict == Verdict::kAccept;
+  }
+  return count;
+}
+
+TEST(Conductor, LowIsRefusedBeforeNormalAndNormalBeforeHigh) {
+  for (const AdmissionPolicy policy :
+       {AdmissionPolicy::kBaseline, AdmissionPolicy::kEarly, AdmissionPolicy::kSurvival}) {
+    EXPECT_LT(admitted(policy, Priority::kLow, false), admitted(policy, Priority::kNormal, false));
+    EXPECT_LT(admitted(policy, Priority::kLow, true), admitted(policy, Priority::kNormal, true));
+    EXPECT_LT(admitted(policy, Priority::kNormal, true), admitted(policy, Priority::kHigh, true));
+    EXPECT_LT(admitted(policy, Priority::kNormal, true), admitted(policy, Priority::kNormal, false));
+    EXPECT_EQ(admitted(policy, Priority::kHigh, false), 9) << "9.4 s; without a margin";
+  }
+  EXPECT_EQ(admitted(AdmissionPolicy::kNone, Priority::kLow, true), 30);
+}
+
+TEST(Conductor, ARefusalSaysWhatItsPriorityMayUse) {
+  Cluster cluster({.admission = AdmissionPolicy::kEarly});
+  cluster.request.slo = {.ttft = Seconds(1), .tbt = Seconds(60)};
+  cluster.request.priority = Priority::kLow;
+  const Decision refused = cluster.ask(1, make_keys(1, 1), 0, 600);
+  ASSERT_EQ(refused.verdict, Verdict::kReject);
+  EXPECT_NE(refused.reason.find("0.700 s, its priority's 0.70 of the objective 1.000 s"), std::string::npos)
+      << refused.reason;
+}
+
 TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {
   for (const auto policy :
        {PlacementPolicy::kCostMin, PlacementPolicy::kAlgorithm1, PlacementPolicy::kRandom, PlacementPolicy::kRoundRobin,
@@ -332,6 +390,9 @@ TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {
   }
   for (const auto policy : kAdmissions) {
     EXPECT_EQ(*parse_admission(admission_name(policy)), policy);
+  }
+  for (const auto priority : {Priority::kLow, Priority::kNormal, Priority::kHigh}) {
+    EXPECT_EQ(*parse_priority(priority_name(priority)), priority);
   }
   const auto unknown = parse_placement("best");
   ASSERT_FALSE(unknown.ok());

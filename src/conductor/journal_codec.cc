@@ -55,16 +55,28 @@ Json to_json(const Slo& slo) { return {{"ttft", slo.ttft.count()}, {"tbt", slo.t
 Slo slo_from(const Json& json) { return {.ttft = nanos(json.at("ttft")), .tbt = nanos(json.at("tbt"))}; }
 
 Json to_json(const Candidate& candidate) {
-  return {{"instance", number_of(candidate.instance)},
-          {"role", number_of(candidate.role)},
-          {"local", candidate.local_prefix_blocks},
-          {"reused", candidate.reused_blocks},
-          {"from", number_of(candidate.fetch_from)},
-          {"queue", candidate.queue.count()},
-          {"transfer", candidate.transfer.count()},
-          {"prefill", candidate.prefill.count()},
-          {"ttft", candidate.ttft.count()},
-          {"tbt", candidate.tbt.count()}};
+  Json json = {{"instance", number_of(candidate.instance)},
+               {"role", number_of(candidate.role)},
+               {"local", candidate.local_prefix_blocks},
+               {"reused", candidate.reused_blocks},
+               {"from", number_of(candidate.fetch_from)},
+               {"queue", candidate.queue.count()},
+               {"transfer", candidate.transfer.count()},
+               {"prefill", candidate.prefill.count()},
+               {"ttft", candidate.ttft.count()},
+               {"tbt", candidate.tbt.count()}};
+  // Only where tenants take turns: without them journals are what they were.
+  if (candidate.outstanding != candidate.queue) json["outstanding"] = candidate.outstanding.count();
+  return json;
+}
+
+Tenant tenant_from(const Json& json) {
+  Tenant tenant;
+  tenant.id = TenantId{json.value("tenant", number_of(tenant.id))};
+  const auto weight = json.value("weight", std::uint64_t{tenant.weight});
+  if (weight == 0 || weight > kTenantWeightMax) throw OutOfRange("a weight of " + std::to_string(weight));
+  tenant.weight = static_cast<std::uint32_t>(weight);
+  return tenant;
 }
 
 }  // namespace
@@ -108,7 +120,10 @@ Json to_json(const RequestView& request) {
           {"keys", keys_to_json(request.block_keys)},
           {"answer_tokens_max", request.answer_tokens_max},
           {"place_prefill", request.place_prefill ? Json(number_of(*request.place_prefill)) : Json(nullptr)},
-          {"slo", to_json(request.slo)}};
+          {"slo", to_json(request.slo)},
+          {"priority", number_of(request.priority)},
+          {"tenant", number_of(request.tenant.id)},
+          {"weight", request.tenant.weight}};
 }
 
 RequestView request_from(const Json& json, std::vector<Key128>& keys) {
@@ -120,6 +135,9 @@ RequestView request_from(const Json& json, std::vector<Key128>& keys) {
   request.answer_tokens_max = json.at("answer_tokens_max").get<std::uint32_t>();
   if (const Json& steered = json.at("place_prefill"); !steered.is_null()) request.place_prefill = instance_id(steered);
   request.slo = slo_from(json.at("slo"));
+  // Journals from before there were priorities and tenants do not have these.
+  if (json.contains("priority")) request.priority = enum_from<Priority>(json.at("priority"), 3, "priority");
+  request.tenant = tenant_from(json);
   return request;
 }
 

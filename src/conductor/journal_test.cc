@@ -29,7 +29,9 @@ std::string record(const ConductorConfig& config) {
                         .prompt_tokens = static_cast<std::uint32_t>(keys.size()) * 64 + 30,
                         .block_keys = keys,
                         .answer_tokens_max = 100,
-                        .slo = {.ttft = Seconds(5), .tbt = Millis(60)}};
+                        .slo = {.ttft = Seconds(5), .tbt = Millis(60)},
+                        .priority = static_cast<Priority>(rng.below(3)),
+                        .tenant = {.id = TenantId{rng.below(3)}, .weight = 1 + static_cast<std::uint32_t>(i % 2)}};
     if (rng.below(20) == 0) request.place_prefill = InstanceId{1};
     (void)conductor->on_request(request, now);
     const RequestNumber other{rng.below(i + 1)};
@@ -69,6 +71,28 @@ TEST(Journal, EveryPolicyDecidesTheSameAgain) {
       EXPECT_EQ(report->different, 0u) << report->first_recorded << "\n" << report->first_made;
     }
   }
+}
+
+// Requests as they were written before there were priorities and tenants.
+TEST(Journal, OfOneTenantAndNormalPriorityIsReadWithoutSayingSo) {
+  auto out = std::make_shared<std::ostringstream>();
+  const auto conductor = make_journaling({}, *kvcache::builtin_profile("smollm2-cpu"), out);
+  conductor->on_instance(up(0, Role::kPrefill, 0), Instant(Seconds(1)));
+  conductor->on_instance(up(1, Role::kDecode, 0), Instant(Seconds(1)));
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    (void)conductor->on_request({.number = RequestNumber{i}, .prompt_tokens = 100, .slo = {}}, Instant(Seconds(2)));
+  }
+  std::string journal = out->str();
+  const std::string fields = R"(,"priority":1,"tenant":0,"weight":1)";
+  EXPECT_EQ(journal.find("outstanding"), std::string::npos);
+  for (std::size_t at = journal.find(fields); at != std::string::npos; at = journal.find(fields)) {
+    journal.erase(at, fields.size());
+  }
+  EXPECT_EQ(journal.find("tenant"), std::string::npos);
+  const auto report = replay(journal);
+  ASSERT_TRUE(report.ok()) << report.status().to_string();
+  EXPECT_EQ(report->decisions, 5u);
+  EXPECT_EQ(report->different, 0u);
 }
 
 TEST(Journal, AnotherAnswerIsFoundAndShown) {

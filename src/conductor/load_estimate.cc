@@ -25,10 +25,19 @@ void LoadEstimate::on_stats(const InstanceStats& stats, Instant now) {
 
 Nanos LoadEstimate::prefill_queue(InstanceId instance, Instant now) const {
   const WorkLine& line = bookings_.prefill_line(instance);
+  return with_bias(instance, line.left(now), line.size() > 0, now);
+}
+
+Nanos LoadEstimate::prefill_wait(InstanceId instance, const Tenant& tenant, Nanos predicted, Instant now) const {
+  const WorkLine& line = bookings_.prefill_line(instance);
+  return with_bias(instance, line.left_before(tenant, predicted, now), line.size() > 0, now);
+}
+
+// Foreign work drains with time too; as long as ours is in the line, the line drains for both.
+Nanos LoadEstimate::with_bias(InstanceId instance, Nanos own, bool any, Instant now) const {
   const Bias known = bias(instance);
-  // Foreign work drains with time too; as long as ours is in the line, the line drains for both.
-  const Nanos drained = line.size() == 0 ? now - known.at : Nanos{0};
-  return std::max(Nanos{0}, line.left(now) + (known.work > Nanos{0} ? excess(known.work, drained) : known.work));
+  const Nanos drained = any ? Nanos{0} : now - known.at;
+  return std::max(Nanos{0}, own + (known.work > Nanos{0} ? excess(known.work, drained) : known.work));
 }
 
 std::uint32_t LoadEstimate::prefill_requests(InstanceId instance) const {

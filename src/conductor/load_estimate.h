@@ -30,8 +30,11 @@ class LoadEstimate {
   /// Forgets the instance's report.
   void forget(InstanceId instance) { biases_.erase(instance); }
 
-  /// Predicted time until a new prompt would be computed on a prefill instance.
+  /// Predicted work on a prefill instance: the time until a new prompt would be computed, if it comes after all others.
   [[nodiscard]] Nanos prefill_queue(InstanceId instance, Instant now) const;
+  /// The time until a new prompt of `tenant` that takes `predicted` would be computed, if tenants take turns. Whose the
+  /// work is that we did not book is not known: it counts in full.
+  [[nodiscard]] Nanos prefill_wait(InstanceId instance, const Tenant& tenant, Nanos predicted, Instant now) const;
   /// Prompts that wait or run on a prefill instance.
   [[nodiscard]] std::uint32_t prefill_requests(InstanceId instance) const;
   /// Requests and KVCache tokens that a decode instance runs or is promised.
@@ -48,6 +51,7 @@ class LoadEstimate {
     std::uint64_t kv_tokens = 0;
   };
   [[nodiscard]] Bias bias(InstanceId instance) const;
+  [[nodiscard]] Nanos with_bias(InstanceId instance, Nanos own, bool any, Instant now) const;
 
   Bookings& bookings_;
   absl::flat_hash_map<InstanceId, Bias> biases_;

@@ -24,6 +24,11 @@ constexpr std::array kAdmissions = {
     std::pair{AdmissionPolicy::kPredictive, std::string_view("predictive")},
     std::pair{AdmissionPolicy::kSurvival, std::string_view("survival")},
 };
+constexpr std::array kPriorities = {
+    std::pair{Priority::kLow, std::string_view("low")},
+    std::pair{Priority::kNormal, std::string_view("normal")},
+    std::pair{Priority::kHigh, std::string_view("high")},
+};
 
 template <typename Names>
 auto parse(const Names& names, std::string_view what, std::string_view text)
@@ -49,7 +54,9 @@ std::string_view name_of(const Names& names, Policy policy) {
 
 Result<PlacementPolicy> parse_placement(std::string_view name) { return parse(kPlacements, "placement", name); }
 Result<AdmissionPolicy> parse_admission(std::string_view name) { return parse(kAdmissions, "admission", name); }
+Result<Priority> parse_priority(std::string_view name) { return parse(kPriorities, "priority", name); }
 std::string_view placement_name(PlacementPolicy policy) { return name_of(kPlacements, policy); }
 std::string_view admission_name(AdmissionPolicy policy) { return name_of(kAdmissions, policy); }
+std::string_view priority_name(Priority priority) { return name_of(kPriorities, priority); }
 
 }  // namespace mooncake::conductor

@@ -4,52 +4,56 @@
 
 namespace mooncake::conductor {
 
-void WorkLine::push(RequestNumber request, Nanos predicted, Instant now) {
-  if (pieces_.empty()) head_started_ = now;
-  pieces_.push_back({request, std::max(predicted, Nanos{0}), now});
-  sum_ += pieces_.back().predicted;
+void WorkLine::push(RequestNumber request, Nanos predicted, Instant now, const Tenant& tenant) {
+  waiting_.push(tenant, {.request = request, .predicted = std::max(predicted, Nanos{0}), .pushed = now});
+  if (in_work_) return;
+  in_work_ = waiting_.pop();
+  started_ = now;
 }
 
 bool WorkLine::remove(RequestNumber request, Instant now) {
-  const auto at = std::ranges::find(pieces_, request, &Piece::request);
-  if (at == pieces_.end()) return false;
-  if (at == pieces_.begin()) head_started_ = now;
-  sum_ -= at->predicted;
-  pieces_.erase(at);
+  if (!in_work_ || in_work_->request != request) return waiting_.remove(request);
+  in_work_ = waiting_.pop();
+  started_ = now;
   return true;
 }
 
 void WorkLine::start(RequestNumber request, Instant now) {
-  if (!pieces_.empty() && pieces_.front().request == request) head_started_ = now;
+  if (in_work_ && in_work_->request == request) started_ = now;
 }
 
 void WorkLine::expire(Instant now) {
-  while (!pieces_.empty() && head_started_ + pieces_.front().predicted <= now) {
-    head_started_ += pieces_.front().predicted;
-    sum_ -= pieces_.front().predicted;
-    pieces_.pop_front();
+  while (in_work_ && started_ + in_work_->predicted <= now) {
+    started_ += in_work_->predicted;
+    in_work_ = waiting_.pop();
   }
 }
 
-Nanos WorkLine::left(Instant now) const { return sum_ - head_done(now); }
+Nanos WorkLine::left(Instant now) const { return waiting_.sum() + in_work_left(now); }
+
+Nanos WorkLine::left_before(const Tenant& tenant, Nanos predicted, Instant now) const {
+  return waiting_.ahead_of(tenant, predicted) + in_work_left(now);
+}
 
 Nanos WorkLine::left_of_pushed_by(Instant pushed_by, Instant now) const {
-  const std::uint32_t count = size_of_pushed_by(pushed_by);
-  if (count == 0) return Nanos{0};
-  Nanos left{0};
-  for (std::uint32_t i = 0; i < count; ++i) left += pieces_[i].predicted;
-  return left - head_done(now);
+  Nanos left = in_work_ && in_work_->pushed <= pushed_by ? in_work_left(now) : Nanos{0};
+  waiting_.for_each([&](const FairLine::Piece& piece) {
+    if (piece.pushed <= pushed_by) left += piece.predicted;
+  });
+  return left;
 }
 
-// Pieces are in the order of their pushes.
 std::uint32_t WorkLine::size_of_pushed_by(Instant pushed_by) const {
-  const auto end = std::ranges::upper_bound(pieces_, pushed_by, {}, &Piece::pushed);
-  return static_cast<std::uint32_t>(end - pieces_.begin());
+  std::uint32_t count = in_work_ && in_work_->pushed <= pushed_by ? 1 : 0;
+  waiting_.for_each([&](const FairLine::Piece& piece) {
+    if (piece.pushed <= pushed_by) ++count;
+  });
+  return count;
 }
 
-Nanos WorkLine::head_done(Instant now) const {
-  if (pieces_.empty()) return Nanos{0};
-  return std::clamp(now - head_started_, Nanos{0}, pieces_.front().predicted);
+Nanos WorkLine::in_work_left(Instant now) const {
+  if (!in_work_) return Nanos{0};
+  return in_work_->predicted - std::clamp(now - started_, Nanos{0}, in_work_->predicted);
 }
 
 }  // namespace mooncake::conductor

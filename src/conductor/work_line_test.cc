@@ -50,6 +50,20 @@ TEST(WorkLine, PartPushedUntilAnInstant) {
   EXPECT_EQ(line.size_of_pushed_by(at(19)), 1u);
 }
 
+TEST(WorkLine, AnotherTenantsPieceWaitsForItsTurnOnly) {
+  WorkLine line;
+  const Tenant flood{.id = TenantId{1}}, other{.id = TenantId{2}};
+  for (std::uint64_t i = 0; i < 50; ++i) line.push(RequestNumber{i}, Millis(100), at(0), flood);
+  EXPECT_EQ(line.left_before(flood, Millis(100), at(40)), line.left(at(40))) << "its own come first";
+  EXPECT_EQ(line.left_before(other, Millis(100), at(40)), Millis(60 + 100)) << "what is in work, and a turn";
+  line.push(RequestNumber{90}, Millis(100), at(40), other);
+  EXPECT_TRUE(line.remove(RequestNumber{0}, at(100)));
+  EXPECT_EQ(line.left(at(100)), Millis(50 * 100));
+  EXPECT_TRUE(line.remove(RequestNumber{1}, at(200)));
+  EXPECT_TRUE(line.remove(RequestNumber{90}, at(290))) << "the third, and in work";
+  EXPECT_EQ(line.left(at(300)), Millis(48 * 100 - 10)) << "the next began when it left";
+}
+
 TEST(WorkLine, ExpiredWorkLeavesByItsPrediction) {
   WorkLine line;
   line.push(kA, Millis(100), at(0));

@@ -18,6 +18,8 @@ class Sampling;
 
 /// Longer times on the wire count as this: a day, beyond every deadline, and far from overflowing nanoseconds.
 inline constexpr std::int64_t kWireTimeMsMax = 86'400'000;
+/// Of a tenant's name, which is the salt of its blocks' keys; hashed with every block, so it stays short.
+inline constexpr std::size_t kTenantNameBytesMax = 64;
 
 /// How answers are sampled and where they end.
 struct AnswerParams {

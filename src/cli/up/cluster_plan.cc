@@ -45,6 +45,7 @@ void add_gateway(Arguments& arguments, const UpConfig& config, const std::string
       .add("--placement", config.placement)
       .add("--admission", config.admission)
       .add("--t-d-s", fmt::format("{}", config.t_d_s))
+      .add_unless_empty("--tenants", config.tenants)
       .add_unless_empty("--decision-log", config.decision_log)
       .add("--ttft-slo-s", fmt::format("{}", config.ttft_slo_s))
       .add("--tbt-slo-ms", fmt::format("{}", config.tbt_slo_ms));

@@ -20,6 +20,7 @@ struct UpConfig {
   std::string placement;
   std::string admission;
   double t_d_s = 0;
+  std::string tenants;       ///< file of API keys; empty: none
   std::string decision_log;  ///< empty: none
   double ttft_slo_s = 0;
   double tbt_slo_ms = 0;

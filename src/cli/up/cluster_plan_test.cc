@@ -94,6 +94,15 @@ TEST(ClusterPlan, NodesAloneAreToldThePoolAndWhoGoes) {
               Not(Contains("--eviction")));
 }
 
+TEST(ClusterPlan, GatewayAloneIsToldTheFileOfTenants) {
+  UpConfig config = small();
+  config.tenants = "tenants.toml";
+  EXPECT_EQ(value_of(process_arguments(config, {"gateway", "gateway", ""}, {.master = "m"}), "--tenants"),
+            "tenants.toml");
+  EXPECT_THAT(process_arguments(config, {"prefill", "prefill-0", "node-0"}, {.master = "m"}),
+              Not(Contains("--tenants")));
+}
+
 TEST(ClusterPlan, WorkerIsToldItsRoleNodeAndThreads) {
   const auto arguments = process_arguments(small(), {"decode", "decode-1", "node-2"}, {.master = "m:1", .cores = 12});
   EXPECT_THAT(arguments, IsSupersetOf({"worker", "--role", "decode", "--node", "node-2", "--threads", "4", "--name",

@@ -4,44 +4,35 @@
 
 namespace mooncake::conductor {
 
-Status PrefillQueue::push(RequestNumber request, Nanos predicted) {
-  const bool running = running_ && running_->request == request;
-  if (running || std::ranges::find(waiting_, request, &Prompt::request) != waiting_.end()) {
+Status PrefillQueue::push(RequestNumber request, Nanos predicted, const Tenant& tenant) {
+  if (running_request() == request || waiting_.contains(request)) {
     return {Code::kAlreadyExists, "request is queued already"};
   }
   if (waiting_.size() >= waiting_max_) {
     return {Code::kExhausted, "prefill queue is full with " + std::to_string(waiting_.size()) + " requests"};
   }
-  waiting_.push_back({request, std::max(predicted, Nanos{0}), Instant{}});
-  waiting_sum_ += waiting_.back().predicted;
+  waiting_.push(tenant, {.request = request, .predicted = std::max(predicted, Nanos{0})});
   return {};
 }
 
 std::optional<RequestNumber> PrefillQueue::start(Instant now) {
-  if (running_ || waiting_.empty()) return std::nullopt;
-  running_ = waiting_.front();
-  running_->started = now;
-  waiting_sum_ -= running_->predicted;
-  waiting_.pop_front();
-  return running_->request;
+  if (running_) return std::nullopt;
+  const auto prompt = waiting_.pop();
+  if (!prompt) return std::nullopt;
+  running_ = Running{.prompt = *prompt, .started = now};
+  return prompt->request;
 }
 
 bool PrefillQueue::remove(RequestNumber request) {
-  if (running_ && running_->request == request) {
-    running_.reset();
-    return true;
-  }
-  const auto at = std::ranges::find(waiting_, request, &Prompt::request);
-  if (at == waiting_.end()) return false;
-  waiting_sum_ -= at->predicted;
-  waiting_.erase(at);
+  if (running_request() != request) return waiting_.remove(request);
+  running_.reset();
   return true;
 }
 
 Nanos PrefillQueue::outstanding(Instant now) const {
   Nanos left{0};
-  if (running_) left = std::max(Nanos{0}, running_->predicted - (now - running_->started));
-  return waiting_sum_ + left;
+  if (running_) left = std::max(Nanos{0}, running_->prompt.predicted - (now - running_->started));
+  return waiting_.sum() + left;
 }
 
 bool PrefillQueue::contradicts(Nanos expected, Nanos predicted, Instant now) const {
@@ -50,11 +41,12 @@ bool PrefillQueue::contradicts(Nanos expected, Nanos predicted, Instant now) con
 }
 
 std::optional<RequestNumber> PrefillQueue::running_request() const {
-  return running_ ? std::optional(running_->request) : std::nullopt;
+  return running_ ? std::optional(running_->prompt.request) : std::nullopt;
 }
 
 std::optional<RequestNumber> PrefillQueue::next() const {
-  return waiting_.empty() ? std::nullopt : std::optional(waiting_.front().request);
+  const FairLine::Piece* next = waiting_.next();
+  return next == nullptr ? std::nullopt : std::optional(next->request);
 }
 
 }  // namespace mooncake::conductor

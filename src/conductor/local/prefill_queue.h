@@ -1,16 +1,17 @@
-// PrefillQueue: the order in which a prefill worker computes prompts (first come, first served, one at a time), and how
-// much predicted work that is, for the gateways that place requests by it.
+// PrefillQueue: the order in which a prefill worker computes prompts, one at a time (tenants take turns, fair_line.h;
+// of a tenant, and so without tenants, first come, first served), and how much predicted work that is, for the gateways
+// that place requests by it.
 //
 // Pure: time is passed in and must not decrease. Thread-compatible. Source: docs/serving.md, workers.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 
 #include "base/status.h"
 #include "base/time.h"
 #include "conductor/conductor.h"
+#include "conductor/local/fair_line.h"
 
 namespace mooncake::conductor {
 
@@ -26,8 +27,8 @@ class PrefillQueue {
   explicit PrefillQueue(std::size_t waiting_max = kPrefillQueueMax) : waiting_max_(waiting_max) {}
 
   /// Queues a prompt that is predicted to take `predicted`. @return kAlreadyExists; kExhausted with as many as may
-  /// wait.
-  Status push(RequestNumber request, Nanos predicted);
+  /// wait. O(waiting).
+  Status push(RequestNumber request, Nanos predicted, const Tenant& tenant = {});
 
   /// The prompt to compute now, which is running from then on; nothing while one runs or none waits.
   std::optional<RequestNumber> start(Instant now);
@@ -46,20 +47,18 @@ class PrefillQueue {
   [[nodiscard]] std::uint32_t running() const { return running_ ? 1 : 0; }
   /// The one that start() has returned and remove() has not taken.
   [[nodiscard]] std::optional<RequestNumber> running_request() const;
-  /// The request to come after the running one, for fetching its prefix ahead.
+  /// The request to come after the running one, as things stand: a tenant that comes may still be before it.
   [[nodiscard]] std::optional<RequestNumber> next() const;
 
  private:
-  struct Prompt {
-    RequestNumber request{};
-    Nanos predicted{};
+  struct Running {
+    FairLine::Piece prompt;
     Instant started{};
   };
 
   std::size_t waiting_max_;
-  std::deque<Prompt> waiting_;
-  std::optional<Prompt> running_;
-  Nanos waiting_sum_{};
+  FairLine waiting_;
+  std::optional<Running> running_;
 };
 
 }  // namespace mooncake::conductor

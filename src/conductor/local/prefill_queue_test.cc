@@ -46,6 +46,20 @@ TEST(PrefillQueue, CancelledPromptIsNeverStarted) {
   EXPECT_EQ(queue.running(), 1u);
 }
 
+TEST(PrefillQueue, TenantsTakeTurnsAndTheTotalCounts) {
+  PrefillQueue queue;
+  const Tenant flood{.id = TenantId{1}}, other{.id = TenantId{2}};
+  for (std::uint64_t i = 10; i < 20; ++i) ASSERT_TRUE(queue.push(RequestNumber{i}, Millis(100), flood).ok());
+  ASSERT_EQ(queue.start(kStart), RequestNumber{10});
+  ASSERT_TRUE(queue.push(kA, Millis(100), other).ok());
+  EXPECT_EQ(queue.outstanding(kStart), Millis(1'100)) << "whoever's it is";
+  EXPECT_TRUE(queue.remove(RequestNumber{10}));
+  EXPECT_EQ(queue.next(), RequestNumber{11}) << "whose turn it was when the other came";
+  EXPECT_EQ(queue.start(kStart), RequestNumber{11});
+  EXPECT_TRUE(queue.remove(RequestNumber{11}));
+  EXPECT_EQ(queue.start(kStart), kA);
+}
+
 TEST(PrefillQueue, ContradictsAGatewayThatExpectedMuchLess) {
   PrefillQueue queue;
   ASSERT_TRUE(queue.push(kA, Seconds(2)).ok());

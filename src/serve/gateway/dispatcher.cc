@@ -203,7 +203,9 @@ void Dispatcher::submit(const Request& request, std::uint32_t index) {
                                         .reuse_blocks_max = choice.place.reuse_blocks_max,
                                         .deadline_ms = remaining_ms(request->deadline, at),
                                         .expected_ms = choice.place.expected_ms,
-                                        .predicted_ms = choice.place.predicted_ms});
+                                        .predicted_ms = choice.place.predicted_ms,
+                                        .tenant = request->prepared.tenant.turn,
+                                        .cache_salt = request->prepared.tenant.cache_salt});
   const auto peer = parts_.engine.connect(choice.place.prefill_endpoint);
   if (!peer.ok()) {
     // Never inside submit(): the effects of this attempt are still being carried out.

@@ -41,6 +41,9 @@ bool is_get_path(std::string_view path) {
   return path.starts_with(kModelsPath) || path.starts_with(kDecisionsPath);
 }
 
+/// What is served to tenants; the rest is for those who run the cluster, and for probes.
+bool needs_key(std::string_view path) { return is_post_path(path) || path.starts_with("/v1/"); }
+
 ApiError shutting_down() {
   return openai::overloaded("shutting_down", "The gateway is shutting down.", "Send the request again.", {});
 }
@@ -70,18 +73,23 @@ void FrontDoor::handle(const std::shared_ptr<net::HttpExchange>& exchange) {
     headers.emplace_back("allow", post ? "POST" : "GET");
     return exchange->respond(error.http_status, std::move(headers), openai::error_body(error));
   }
+  const ServedTenant* tenant = config_.tenants->find(bearer_key(request.header("authorization")));
+  if (tenant == nullptr && needs_key(request.path)) {
+    metrics_.on_answer(401);
+    return respond_error(*exchange, openai::unauthorized());
+  }
   if (!post) return get(exchange);
   if (request.path == "/tokenize") return tokenize(exchange);
-  complete(request.path == "/v1/completions" ? Api::kText : Api::kChat, exchange);
+  complete(request.path == "/v1/completions" ? Api::kText : Api::kChat, exchange, *tenant);
 }
 
-void FrontDoor::complete(Api api, const Exchange& exchange) {
+void FrontDoor::complete(Api api, const Exchange& exchange, const ServedTenant& tenant) {
   const Instant started = loop_.clock().now();
   std::string id = new_id(api);
   InFlight in_flight(board_);
   if (const auto error = refuse_early(started)) return refuse(exchange, id, *error);
   PreparedRequest prepared;
-  if (const auto error = prepare(api, exchange->request().body, front_, prepared)) {
+  if (const auto error = prepare(api, exchange->request().body, front_, tenant, prepared)) {
     return refuse(exchange, id, *error);
   }
   const net::HttpRequest& request = exchange->request();

@@ -1,9 +1,10 @@
 // FrontDoor: the HTTP side of the gateway: routes requests, refuses early what is hopeless, prepares the rest on the
 // HTTP threads and hands it to the loop.
 //
-// Two stages before a request costs anything: without reading its body, when nobody could serve it in time (the
-// LoadBoard); then by its fields. The Conductor's verdict, with block keys, is the third.
-// Threads: handle() is called on any HTTP thread; the backend runs on the loop.
+// Whatever is under /v1/ and costs something needs an API key, if the gateway has tenants. Then there are two stages
+// before a request costs anything: without reading its body, when nobody could serve it in time (the LoadBoard); then
+// by its fields. The Conductor's verdict, with block keys, is the third. Threads: handle() is called on any HTTP
+// thread; the backend runs on the loop.
 #pragma once
 
 #include <atomic>
@@ -20,6 +21,7 @@
 #include "serve/gateway/active_request.h"
 #include "serve/gateway/gateway_metrics.h"
 #include "serve/gateway/load_board.h"
+#include "serve/gateway/tenants.h"
 #include "serve/openai/api_error.h"
 
 namespace mooncake {
@@ -37,7 +39,8 @@ struct Backend {
 
 struct FrontDoorConfig {
   std::uint32_t requests_max = 0;
-  bool wait_for_workers = true;  ///< a request may come before the first worker is up
+  bool wait_for_workers = true;            ///< a request may come before the first worker is up
+  std::shared_ptr<const Tenants> tenants;  ///< never null; shared with the service's configuration
 };
 
 class FrontDoor {
@@ -51,7 +54,7 @@ class FrontDoor {
  private:
   using Exchange = std::shared_ptr<net::HttpExchange>;
 
-  void complete(openai::Api api, const Exchange& exchange);
+  void complete(openai::Api api, const Exchange& exchange, const ServedTenant& tenant);
   [[nodiscard]] std::optional<openai::ApiError> refuse_early(Instant now) const;
   void refuse(const Exchange& exchange, const std::string& id, const openai::ApiError& error);
   void tokenize(const Exchange& exchange);

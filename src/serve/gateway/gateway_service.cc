@@ -121,9 +121,10 @@ class GatewayCore {
     publish_load();
   }
 
-  // A request that arrives before the shortest queue has drained to the objective would break it even with no prompt.
+  // A request that arrives before the shortest queue has drained to the objective would break it even with no prompt;
+  // unless its tenant's turn comes before most of the queue.
   void publish_load() {
-    if (config_.conductor.admission == conductor::AdmissionPolicy::kNone) return;
+    if (config_.conductor.admission == conductor::AdmissionPolicy::kNone || config_.tenants->told_apart()) return;
     std::optional<Instant> busy_until;
     for (const Instance* instance : instances_.list()) {
       if (instance->role != Role::kPrefill || instance->state != InstanceState::kUp) continue;
@@ -172,7 +173,8 @@ class Service final : public GatewayService {
                     .cluster_body = [core = core_.get()] { return core->cluster_body(); },
                     .decision_body = [core = core_.get()](std::string_view id) { return core->decision_body(id); }})),
         door_({.requests_max = config.requests_max,
-               .wait_for_workers = config.conductor.admission == conductor::AdmissionPolicy::kNone},
+               .wait_for_workers = config.conductor.admission == conductor::AdmissionPolicy::kNone,
+               .tenants = config.tenants},
               front_, loop, board_, *metrics_, metrics, backend_) {
     const std::weak_ptr<GatewayCore> weak = core_;
     engine.serve(kMethodTokens,

@@ -13,6 +13,8 @@
 // Answers carry x-request-id, x-mooncake-prefill, x-mooncake-decode, x-mooncake-cached-tokens and
 // x-mooncake-ttft-ms-predicted. Loopback clients may steer with x-mooncake-place-prefill: NAME.
 //
+// With tenants (gateway/tenants.h) /v1/ and /tokenize need "Authorization: Bearer KEY", else 401.
+//
 // Source: docs/serving.md.
 #pragma once
 
@@ -29,6 +31,7 @@
 #include "engine/engine.h"
 #include "kvcache/cost_model.h"
 #include "net/http_server.h"
+#include "serve/gateway/tenants.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::serve {
@@ -51,6 +54,7 @@ struct GatewayConfig {
   Nanos request_deadline = Seconds(600);  ///< of a whole request, from arrival to the last token
   Nanos capacity_wait = kCapacityWait;    ///< how long a request waits for a first instance of a role to come up
   Nanos stats_period = kStatsPeriod;
+  std::shared_ptr<const Tenants> tenants = Tenants::everybody();  ///< shared by the HTTP threads
   std::uint32_t requests_max = 4096;  ///< in flight; beyond it 503 at once. About 1 MB each with a long prompt
   /// Called once on the loop after the first successful join. May be empty.
   std::function<void()> on_joined;

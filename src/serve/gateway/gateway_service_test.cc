@@ -332,6 +332,55 @@ TEST_F(GatewayServiceTest, BadRequestsGetClearErrorsAndDisturbNothing) {
   EXPECT_EQ(complete("after that", 4), reference_text("after that", 4));
 }
 
+class TenantsTest : public GatewayServiceTest {
+ protected:
+  static GatewayConfig config() {
+    GatewayConfig config;
+    auto tenants = Tenants::create({{.name = "search"}, {.name = "batch"}},
+                                   {{.key = "search-key", .tenant = 0}, {.key = "batch-key", .tenant = 1}}, false);
+    EXPECT_TRUE(tenants.ok()) << tenants.status().to_string();
+    config.tenants = *tenants;
+    return config;
+  }
+  TenantsTest() : GatewayServiceTest(config()) {}
+  static net::HttpHeaders with(const std::string& key) { return {{"authorization", "Bearer " + key}}; }
+};
+
+TEST_F(TenantsTest, WithoutAKnownKeyNothingIsServed) {
+  add_workers(1, 1);
+  for (const net::HttpHeaders& headers :
+       {net::HttpHeaders{}, with("search-kez"), with(""), net::HttpHeaders{{"authorization", "search-key"}}}) {
+    for (const char* path : {"/v1/completions", "/v1/chat/completions", "/tokenize"}) {
+      const auto response = post(path, completion("hello", 2), headers);
+      EXPECT_EQ(response.status, 401u) << path;
+      const json error = json::parse(response.body)["error"];
+      EXPECT_EQ(error["code"], "invalid_api_key");
+      EXPECT_EQ(error["type"], "invalid_request_error");
+      EXPECT_EQ(response.body.find("search-kez"), std::string::npos) << "no key in an answer";
+    }
+  }
+  EXPECT_EQ(get("/v1/models").status, 401u);
+  EXPECT_EQ(request("GET", "/v1/models", "", with("batch-key")).status, 200u);
+  for (const char* path : {"/health", "/livez", "/readyz", "/metrics", "/mooncake/cluster"}) {
+    EXPECT_EQ(get(path).status, 200u) << path;
+  }
+}
+
+TEST_F(TenantsTest, TenantsDoNotFindEachOthersPrompts) {
+  add_workers(2, 1);
+  const std::string prompt = prompt_text(400, 3);
+  const auto cached = [&](const std::string& key) {
+    const auto response = post("/v1/completions", completion(prompt, 20), with(key));
+    EXPECT_EQ(response.status, 200u) << response.body;
+    EXPECT_EQ(json::parse(response.body)["choices"][0]["text"], reference_text(prompt, 20));
+    return json::parse(response.body)["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+  };
+  EXPECT_EQ(cached("search-key"), 0);
+  EXPECT_EQ(cached("batch-key"), 0);
+  EXPECT_GT(cached("search-key"), 0);
+  EXPECT_GT(cached("batch-key"), 0);
+}
+
 TEST_F(GatewayServiceTest, TokenizeCountsWhatThePromptWillCost) {
   const json body = json::parse(post("/tokenize", R"({"content": "hello"})").body);
   EXPECT_EQ(body["count"], 5);

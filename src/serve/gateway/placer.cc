@@ -45,7 +45,9 @@ PlaceOutcome Placer::place(const PlaceQuestion& question, RequestRecord& record,
        .block_keys = prepared.block_keys,
        .answer_tokens_max = std::max(prepared.tokens_max - question.emitted_tokens, 1u),
        .place_prefill = steered,
-       .slo = question.admitted() ? conductor::Slo{.ttft = kNoObjective, .tbt = kNoObjective} : config_.slo},
+       .slo = question.admitted() ? conductor::Slo{.ttft = kNoObjective, .tbt = kNoObjective} : config_.slo,
+       .priority = prepared.request.priority,
+       .tenant = prepared.tenant.turn},
       now);
   if (decision.verdict == Verdict::kReject) {
     ApiError error = refused({.reason = decision.reason, .retry_after = decision.retry_after});
@@ -119,7 +121,9 @@ Placed Placer::placed(const conductor::Decision& decision, conductor::RequestNum
   if (cost == decision.candidates.end()) return where;
   where.predicted_ms = to_ms(cost->prefill);
   // Without admission a long queue is no reason to refuse, so the worker need not compare it with our view.
-  if (config_.admission != conductor::AdmissionPolicy::kNone) where.expected_ms = to_ms(cost->queue + cost->prefill);
+  if (config_.admission != conductor::AdmissionPolicy::kNone) {
+    where.expected_ms = to_ms(cost->outstanding + cost->prefill);
+  }
   return where;
 }
 

@@ -78,16 +78,18 @@ Outcome fit(Api api, std::uint32_t context, PreparedRequest& prepared) {
 
 }  // namespace
 
-std::optional<ApiError> prepare(Api api, std::string_view body, const engine::ModelFront& front, PreparedRequest& out) {
+std::optional<ApiError> prepare(Api api, std::string_view body, const engine::ModelFront& front,
+                                const ServedTenant& tenant, PreparedRequest& out) {
   GenerateRequest& request = out.request;
+  out.tenant = tenant;
   if (auto error = read_generate_request(api, body, request)) return error;
   if (request.model.empty()) request.model = front.model.id;
   if (request.model != front.model.id) return openai::model_not_found(request.model, front.model.id);
   const auto tokenize = api == Api::kChat ? tokenize_chat : tokenize_text;
   if (auto error = tokenize(request, *front.tokenizer, out.prompt)) return error;
   if (auto error = fit(api, front.model.context_tokens, out)) return error;
-  out.block_keys = kvcache::block_keys({.model = front.layout.model, .lora = {}, .tenant = {}}, out.prompt,
-                                       front.layout.block_tokens);
+  out.block_keys = kvcache::block_keys({.model = front.layout.model, .lora = {}, .tenant = tenant.cache_salt},
+                                       out.prompt, front.layout.block_tokens);
   request.messages = {};
   request.prompt = {};
   request.prompt_tokens.reset();

@@ -12,6 +12,7 @@
 
 #include "base/key128.h"
 #include "engine/engine.h"
+#include "serve/gateway/tenants.h"
 #include "serve/openai/request.h"
 
 namespace mooncake::serve {
@@ -22,10 +23,11 @@ struct PreparedRequest {
   std::vector<engine::Token> prompt{};
   std::vector<Key128> block_keys{};  ///< of its full blocks
   std::uint32_t tokens_max = 1;      ///< of the answer, cut to the context
+  ServedTenant tenant{};
 };
 
-/// Reads `body` for the model `front`. @return what is wrong with it, for the client.
+/// Reads `body`, which came for `tenant`, for the model `front`. @return what is wrong with it, for the client.
 std::optional<openai::ApiError> prepare(openai::Api api, std::string_view body, const engine::ModelFront& front,
-                                        PreparedRequest& out);
+                                        const ServedTenant& tenant, PreparedRequest& out);
 
 }  // namespace mooncake::serve

@@ -21,13 +21,13 @@ class PrepareTest : public testing::Test {
   }
   PreparedRequest prepared(Api api, const json& body) {
     PreparedRequest out;
-    const auto error = prepare(api, body.dump(), front_, out);
+    const auto error = prepare(api, body.dump(), front_, {}, out);
     EXPECT_EQ(error, std::nullopt) << (error ? error->message : "");
     return out;
   }
   openai::ApiError refused(Api api, const json& body) {
     PreparedRequest out;
-    return prepare(api, body.dump(), front_, out).value_or(openai::ApiError{.http_status = 0});
+    return prepare(api, body.dump(), front_, {}, out).value_or(openai::ApiError{.http_status = 0});
   }
   [[nodiscard]] json text(const json& change = json::object()) const {
     json body = {{"model", front_.model.id}, {"prompt", "hello"}};
@@ -45,6 +45,15 @@ TEST_F(PrepareTest, APromptIsTokenizedAndItsFullBlocksAreHashed) {
   EXPECT_EQ(out.block_keys, kvcache::block_keys({.model = front_.layout.model, .lora = {}, .tenant = {}}, out.prompt,
                                                 front_.layout.block_tokens));
   EXPECT_EQ(out.tokens_max, 7u);
+}
+
+TEST_F(PrepareTest, ATenantsBlocksHaveItsSaltInTheirKeys) {
+  const std::string body = text({{"prompt", std::string(200, 'x')}}).dump();
+  PreparedRequest out;
+  EXPECT_EQ(prepare(Api::kText, body, front_, {.name = "a", .cache_salt = "a"}, out), std::nullopt);
+  EXPECT_EQ(out.block_keys, kvcache::block_keys({.model = front_.layout.model, .lora = {}, .tenant = "a"}, out.prompt,
+                                                front_.layout.block_tokens));
+  EXPECT_EQ(out.tenant.name, "a");
 }
 
 TEST_F(PrepareTest, ARequestThatNamesNoModelMeansTheOneThatIsServed) {

@@ -47,6 +47,9 @@ std::string encode_prefill(const PrefillOrder& order) {
   request.set_deadline_ms(order.deadline_ms);
   request.set_expected_ms(order.expected_ms);
   request.set_predicted_ms(order.predicted_ms);
+  request.set_tenant(static_cast<std::uint64_t>(order.tenant.id));
+  request.set_tenant_weight(order.tenant.weight);
+  request.set_cache_salt(std::string(order.cache_salt));
   return request.SerializeAsString();
 }
 

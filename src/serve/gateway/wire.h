@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "conductor/tenant.h"
 #include "engine/tokenizer.h"
 #include "serve/gateway/generation.h"
 #include "serve/messages.h"
@@ -30,6 +31,8 @@ struct PrefillOrder {
   std::int64_t deadline_ms = 0;
   double expected_ms = 0;  ///< 0: the worker does not check
   double predicted_ms = 0;
+  conductor::Tenant tenant{};
+  std::string_view cache_salt{};
 };
 std::string encode_prefill(const PrefillOrder& order);
 

@@ -22,7 +22,9 @@ TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
        .reuse_blocks_max = 0,
        .deadline_ms = 100,
        .expected_ms = 1.5,
-       .predicted_ms = 0.5})));
+       .predicted_ms = 0.5,
+       .tenant = {.id = conductor::TenantId{~0ull}, .weight = 3},
+       .cache_salt = "team"})));
   EXPECT_EQ(wire.request_id(), "a.0.2");
   EXPECT_EQ(std::vector<engine::Token>(wire.tokens().begin(), wire.tokens().end()), prompt);
   EXPECT_EQ(wire.emitted(0), 4u);
@@ -40,6 +42,9 @@ TEST(Wire, APrefillOrderCarriesEverythingTheWorkerNeeds) {
   EXPECT_EQ(wire.deadline_ms(), 100);
   EXPECT_EQ(wire.expected_ms(), 1.5);
   EXPECT_EQ(wire.predicted_ms(), 0.5);
+  EXPECT_EQ(wire.tenant(), ~0ull);
+  EXPECT_EQ(wire.tenant_weight(), 3u);
+  EXPECT_EQ(wire.cache_salt(), "team");
 }
 
 TEST(Wire, TokensArriveInOrderAndUnknownAttemptsAreNamedOnce) {

@@ -32,6 +32,14 @@ ApiError overloaded(std::string code, std::string message, std::string hint, Nan
           .retry_after = std::max<Nanos>(retry_after, kRetryAfterDefault)};
 }
 
+ApiError unauthorized() {
+  return {.http_status = 401,
+          .code = "invalid_api_key",
+          .message = "No API key that is known here came with the request.",
+          .param = {},
+          .hint = "Send the header 'Authorization: Bearer KEY'; whoever runs this gateway gives out keys."};
+}
+
 ApiError model_not_found(std::string_view asked, std::string_view served) {
   return {.http_status = 404,
           .code = "model_not_found",
@@ -114,6 +122,7 @@ net::HttpHeaders error_headers(const ApiError& error) {
   if (error.retry_after > Nanos{}) {
     headers.emplace_back("retry-after", std::to_string(std::chrono::ceil<Seconds>(error.retry_after).count()));
   }
+  if (error.http_status == 401) headers.emplace_back("www-authenticate", "Bearer");
   return headers;
 }
 

@@ -31,6 +31,8 @@ struct ApiError {
 ApiError invalid_field(std::string param, std::string message, std::string code = "invalid_value");
 /// A 503 with `Retry-After` (at least one second).
 ApiError overloaded(std::string code, std::string message, std::string hint, Nanos retry_after);
+/// 401 for a request without a known API key; says nothing about the key. With `WWW-Authenticate`.
+ApiError unauthorized();
 /// 404 for a model that is not served here.
 ApiError model_not_found(std::string_view asked, std::string_view served);
 /// 404 or 405 for a path or a method that is not offered.
@@ -44,7 +46,7 @@ ApiError api_error(const Status& status);
 
 /// The JSON body. Never fails: bytes that are not UTF-8 are replaced.
 std::string error_body(const ApiError& error);
-/// Content-Type, and Retry-After where it applies.
+/// Content-Type, and Retry-After or WWW-Authenticate where they apply.
 net::HttpHeaders error_headers(const ApiError& error);
 
 }  // namespace mooncake::serve::openai

@@ -133,6 +133,22 @@ Outcome read_tokens_max(const json& value, std::string_view name, GenerateReques
   return {};
 }
 
+// OpenAI's names for whom to serve first when not everybody can be.
+Outcome read_service_tier(const json& value, std::string_view name, GenerateRequest& request) {
+  using conductor::Priority;
+  if (value == "flex") {
+    request.priority = Priority::kLow;
+  } else if (value == "auto" || value == "default") {
+    request.priority = Priority::kNormal;
+  } else if (value == "priority") {
+    request.priority = Priority::kHigh;
+  } else {
+    return invalid_field(std::string(name),
+                         fmt::format("'{}' must be auto, default, flex or priority, got {}.", name, shown(value)));
+  }
+  return {};
+}
+
 Outcome read_ignore_end(const json& value, std::string_view name, GenerateRequest& request) {
   return read_bool(value, name, request.ignore_end);
 }
@@ -305,12 +321,12 @@ constexpr std::array kFields = std::to_array<Field>({
     {"max_tokens", kBoth, read_tokens_max},
     {"max_completion_tokens", kChat, read_tokens_max},
     {"ignore_eos", kBoth, read_ignore_end},
+    {"service_tier", kBoth, read_service_tier},
     {"user", kBoth, accept_any},
     {"metadata", kChat, accept_any},
     {"safety_identifier", kChat, accept_any},
     {"prompt_cache_key", kChat, accept_any},
     {"prompt_cache_retention", kChat, accept_any},
-    {"service_tier", kChat, accept_any},
     {"parallel_tool_calls", kChat, accept_any},
     {"store", kChat, accept_false},
     {"frequency_penalty", kBoth, accept_zero},

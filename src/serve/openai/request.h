@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "conductor/priority.h"
 #include "engine/tokenizer.h"
 #include "serve/openai/api_error.h"
 
@@ -46,6 +47,7 @@ struct GenerateRequest {
   float top_p = 1.0F;
   std::optional<std::uint64_t> tokens_max{};  ///< as asked, at least 1, not yet cut to the context
   bool ignore_end = false;                    ///< "ignore_eos": benchmarks want answers of a known length
+  conductor::Priority priority = conductor::Priority::kNormal;  ///< "service_tier"
 };
 
 /// Reads and checks `body`. @return the first thing that is wrong with it, or nothing and `request` is complete.

@@ -93,6 +93,28 @@ TEST(GenerateRequest, NullIsAbsentAndWhatChangesNothingIsAccepted) {
   accepted(Api::kText, text_body({{"best_of", 1}, {"echo", false}, {"suffix", ""}, {"logprobs", 0}}));
 }
 
+TEST(GenerateRequest, AServiceTierIsAPriority) {
+  using conductor::Priority;
+  for (const auto& [tier, priority] : std::vector<std::pair<json, Priority>>{{"auto", Priority::kNormal},
+                                                                             {"default", Priority::kNormal},
+                                                                             {"flex", Priority::kLow},
+                                                                             {"priority", Priority::kHigh},
+                                                                             {nullptr, Priority::kNormal}}) {
+    GenerateRequest request;
+    EXPECT_EQ(read_generate_request(Api::kChat, chat_body({{"service_tier", tier}}).dump(), request), std::nullopt);
+    EXPECT_EQ(request.priority, priority) << tier;
+    EXPECT_EQ(read_generate_request(Api::kText, json({{"prompt", "a"}, {"service_tier", tier}}).dump(), request),
+              std::nullopt);
+    EXPECT_EQ(request.priority, priority) << tier;
+  }
+  for (const json& wrong : {json("scale"), json(1), json::array()}) {
+    const ApiError error = refused(Api::kChat, chat_body({{"service_tier", wrong}}).dump());
+    EXPECT_EQ(error.http_status, 400u);
+    EXPECT_EQ(error.param, "service_tier");
+    EXPECT_NE(error.message.find("auto, default, flex or priority"), std::string::npos) << error.message;
+  }
+}
+
 TEST(GenerateRequest, OfTwoLimitsTheLowerHolds) {
   EXPECT_EQ(accepted(Api::kChat, chat_body({{"max_tokens", 5}, {"max_completion_tokens", 9}})).tokens_max, 5u);
   EXPECT_EQ(accepted(Api::kChat, chat_body({{"max_tokens", 9}, {"max_completion_tokens", 5}})).tokens_max, 5u);

@@ -149,8 +149,9 @@ void DecodeBatch::publish(DecodeSequence& sequence, DecodeStep::Item& item) {
              item.exported.to_string());
     return;
   }
+  const kvcache::KeyScope scope = context_.scope(sequence.call().cache_salt);
   std::vector<store::PutItem> items{
-      {sequence.block_key(context_.scope, *item.export_block), item.export_target->bytes(), item.export_crc32c}};
+      {sequence.block_key(scope, *item.export_block), item.export_target->bytes(), item.export_crc32c}};
   // Counters belong to the registry, which outlives every callback; the batch may not.
   context_.store->put(
       std::move(items), context_.now() + kPublishTimeout,

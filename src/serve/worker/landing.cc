@@ -126,7 +126,7 @@ void Landing::fetch_generated() {
   std::vector<engine::Token> tokens = join_->tokens;
   tokens.insert(tokens.end(), join_->emitted.begin(), join_->emitted.end());
   tokens.resize(std::size_t{first + count} * context_.block_tokens());
-  auto keys = kvcache::block_keys(context_.scope, tokens, context_.block_tokens());
+  auto keys = kvcache::block_keys(context_.scope(join_->cache_salt), tokens, context_.block_tokens());
   keys.erase(keys.begin(), keys.begin() + first);
   fetch_prefix(context_, std::move(keys), lease_, context_.blocks_of(call_.prompt_tokens), deadline_,
                [weak = weak_from_this()](const FetchedPrefix& generated) {

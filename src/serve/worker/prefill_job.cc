@@ -34,10 +34,13 @@ void PrefillJob::prepare() {
   deadline_timer_ = context_.loop.post_at(deadline_, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->end({Code::kDeadlineExceeded, "the request's deadline passed in prefill"});
   });
-  keys_ = kvcache::block_keys(context_.scope, call_.tokens, context_.block_tokens());
+  keys_ = kvcache::block_keys(context_.scope(call_.cache_salt), call_.tokens, context_.block_tokens());
   publication_ = Publication::create(context_, static_cast<std::uint32_t>(keys_.size()), [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->end_when_done();
   });
+}
+
+void PrefillJob::stage() {
   const std::uint64_t bytes = context_.blocks_of(prompt_tokens_) * context_.block_bytes();
   ticket_ = context_.arena->acquire(bytes, deadline_, [weak = weak_from_this()](Result<Arena::LeasePointer> lease) {
     if (const auto self = weak.lock()) self->on_staged(std::move(lease));
@@ -49,6 +52,7 @@ void PrefillJob::on_staged(Result<Arena::LeasePointer> lease) {
   ticket_ = 0;
   if (!lease.ok()) return end(lease.status());
   lease_ = std::move(lease).value();
+  owner_.on_staged(number_);
   std::vector<store::ObjectKey> wanted = keys_;
   if (call_.reuse_blocks_max) wanted.resize(std::min<std::size_t>(wanted.size(), *call_.reuse_blocks_max));
   fetch_prefix(context_, std::move(wanted), lease_, 0, deadline_, [weak = weak_from_this()](FetchedPrefix prefix) {
@@ -204,7 +208,8 @@ void PrefillJob::hand_over(engine::Token first_token) {
                   .first_token = first_token,
                   .emitted = call_.emitted,
                   .block_crc32c = block_crc32c_,
-                  .deadline_ms = remaining_ms(deadline_, context_.now())});
+                  .deadline_ms = remaining_ms(deadline_, context_.now()),
+                  .cache_salt = call_.cache_salt});
 }
 
 void PrefillJob::release_engine() {

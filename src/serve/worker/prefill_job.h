@@ -1,6 +1,6 @@
 // PrefillJob: one request on a prefill worker, from arrival to the reply.
 //
-//   arrival: staging memory -> fetch of the cached prefix       (while others compute)
+//   staging: memory -> fetch of the cached prefix               (while others compute)
 //   turn:    reserve on decode | import -> chunk -> chunk -> first token
 //                       each chunk's blocks -> landing area and store, while the next chunk computes
 //   then:    join on decode; reply when it has joined and the puts have ended
@@ -31,6 +31,8 @@ class PrefillJob : public std::enable_shared_from_this<PrefillJob> {
   class Owner {
    public:
     virtual ~Owner() = default;
+    /// The job has its memory and fetches; the engine may be given to it. Not if it ended for want of memory.
+    virtual void on_staged(conductor::RequestNumber number) = 0;
     /// The engine is free for the next prompt.
     virtual void on_engine_free(conductor::RequestNumber number) = 0;
     /// The reply is out; the job may be dropped.
@@ -43,8 +45,10 @@ class PrefillJob : public std::enable_shared_from_this<PrefillJob> {
              PrefillCall call, transfer::PeerHandle gateway, transfer::Responder responder);
   ~PrefillJob();
 
-  /// Takes staging memory and fetches. Once, first.
+  /// Sets its deadline. Once, first.
   void prepare();
+  /// Takes staging memory, and fetches when it has it: on_staged(), inside this call or later. Once.
+  void stage();
   /// The engine is this job's from now on, until on_engine_free().
   void start();
   /// Ends the request with an error, whatever it is doing. No-op when it has ended.

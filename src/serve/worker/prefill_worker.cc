@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "base/check.h"
 #include "base/log.h"
 
 namespace mooncake::serve {
@@ -25,7 +26,11 @@ PrefillWorker::PrefillWorker(const WorkerContext& context)
                                    },
                                    [this](const RequestId& id) { cancel(id); }})) {}
 
-PrefillWorker::~PrefillWorker() = default;
+// The one that asks for memory goes first: the others give theirs back as they go, and it must not be granted to a job
+// that would tell a worker which is ending.
+PrefillWorker::~PrefillWorker() {
+  if (staging_) jobs_.erase(staging_->request);
+}
 
 Result<PrefillCall> PrefillWorker::accept(std::string_view payload) const {
   if (draining_) return Status(Code::kUnavailable, "this prefill worker is shutting down");
@@ -37,10 +42,14 @@ Result<PrefillCall> PrefillWorker::accept(std::string_view payload) const {
     return Status(Code::kAlreadyExists, fmt::format("request {} is here already", call.id));
   }
   if (context_.runner.full()) return Status(Code::kExhausted, "the engine is behind with its work");
-  if (call.expected_ms > 0 && queue_.contradicts(from_ms(call.expected_ms), predicted(call), context_.now())) {
+  const Nanos more = unstaged_work() + predicted(call);
+  if (call.expected_ms > 0 && queue_.contradicts(from_ms(call.expected_ms), more, context_.now())) {
     return Status(Code::kExhausted,
                   fmt::format("{:.0f} ms of work are outstanding, with this request {:.0f} were expected",
-                              to_ms(queue_.outstanding(context_.now())), call.expected_ms));
+                              to_ms(queue_.outstanding(context_.now()) + unstaged_work()), call.expected_ms));
+  }
+  if (unstaged() + queue_.queued() >= conductor::kPrefillQueueMax) {
+    return Status(Code::kExhausted, fmt::format("{} requests wait here already", unstaged() + queue_.queued()));
   }
   return call;
 }
@@ -52,10 +61,7 @@ void PrefillWorker::prefill(transfer::PeerHandle from, std::string_view payload,
     return responder.reply(call.status());
   }
   const conductor::RequestNumber number{next_number_++};
-  if (const Status queued = queue_.push(number, predicted(*call)); !queued.ok()) {
-    context_.metrics.refused.Increment();
-    return responder.reply(queued);
-  }
+  unstaged_.push(call->tenant, {.request = number, .predicted = predicted(*call)});
   context_.metrics.requests.Increment();
   if (!call->emitted.empty()) context_.metrics.recovered.Increment();
   numbers_.emplace(call->id, number);
@@ -63,8 +69,29 @@ void PrefillWorker::prefill(transfer::PeerHandle from, std::string_view payload,
                                                 std::move(responder));
   jobs_.emplace(number, job);
   job->prepare();
-  start_next();
+  stage_next();
   update_gauges();
+}
+
+Nanos PrefillWorker::unstaged_work() const { return unstaged_.sum() + (staging_ ? staging_->predicted : Nanos{0}); }
+
+// Memory may be granted inside stage(), for one after the other: a loop, not a recursion.
+void PrefillWorker::stage_next() {
+  if (staging_others_) return;
+  staging_others_ = true;
+  while (!staging_ && (staging_ = unstaged_.pop())) {
+    const std::shared_ptr<PrefillJob> job = jobs_.at(staging_->request);  // it may end in there
+    job->stage();
+  }
+  staging_others_ = false;
+}
+
+void PrefillWorker::on_staged(conductor::RequestNumber number) {
+  CHECK(staging_ && staging_->request == number);
+  const conductor::FairLine::Piece piece = *std::exchange(staging_, std::nullopt);
+  CHECK(queue_.push(number, piece.predicted, jobs_.at(number)->call().tenant).ok());  // accept() has seen that it fits
+  start_next();
+  stage_next();
 }
 
 Nanos PrefillWorker::predicted(const PrefillCall& call) const {
@@ -107,6 +134,8 @@ void PrefillWorker::on_engine_free(conductor::RequestNumber number) {
 
 void PrefillWorker::on_ended(conductor::RequestNumber number, const Status& status) {
   queue_.remove(number);
+  unstaged_.remove(number);
+  if (staging_ && staging_->request == number) staging_.reset();
   const auto at = jobs_.find(number);
   if (at == jobs_.end()) return;
   if (status.ok()) {
@@ -119,12 +148,14 @@ void PrefillWorker::on_ended(conductor::RequestNumber number, const Status& stat
   }
   numbers_.erase(at->second->call().id);
   jobs_.erase(at);
+  stage_next();
   update_gauges();
 }
 
 void PrefillWorker::update_gauges() const {
-  context_.metrics.queued.Set(queue_.queued());
-  context_.metrics.running.Set(static_cast<double>(jobs_.size()) - queue_.queued());
+  const std::uint32_t queued = queue_.queued() + unstaged();
+  context_.metrics.queued.Set(queued);
+  context_.metrics.running.Set(static_cast<double>(jobs_.size()) - queued);
   context_.metrics.arena_bytes_used.Set(static_cast<double>(context_.arena->bytes_used()));
 }
 
@@ -138,9 +169,9 @@ void PrefillWorker::on_chunk(std::uint32_t tokens, Nanos took) {
 WorkerStats PrefillWorker::stats() const {
   const EngineFacts& facts = context_.runner.facts();
   return {.role = "prefill",
-          .queued = queue_.queued(),
+          .queued = queue_.queued() + unstaged(),
           .running = queue_.running(),
-          .outstanding_ms = to_ms(queue_.outstanding(context_.now())),
+          .outstanding_ms = to_ms(queue_.outstanding(context_.now()) + unstaged_work()),
           .kv_tokens_used = 0,
           .kv_tokens_max = facts.capacity.tokens_max,
           .tbt_ms = 0,

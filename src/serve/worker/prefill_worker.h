@@ -1,7 +1,9 @@
 // PrefillWorker: answers kMethodPrefill, kMethodCancel and kMethodStats of a prefill worker.
 //
-// Prompts are computed one at a time in order of arrival (conductor/local/prefill_queue.h); everything else about them
-// overlaps. A gateway's requests end with it.
+// Prompts pass two gates, at each of which tenants take turns (conductor/local/fair_line.h): first for staging memory,
+// then for the engine, which computes one prompt at a time (conductor/local/prefill_queue.h). Everything else about
+// them overlaps. Whoever waits for the engine has its memory: the engine never waits for memory that is held by others
+// who wait for the engine. A gateway's requests end with it.
 //
 // Thread-compatible: one owner, the loop.
 #pragma once
@@ -9,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
 #include "conductor/local/prefill_queue.h"
@@ -32,6 +35,7 @@ class PrefillWorker : public PrefillJob::Owner {
   /// Nothing is in work and all tokens are out.
   [[nodiscard]] bool idle() const { return jobs_.empty() && tokens_->idle(); }
 
+  void on_staged(conductor::RequestNumber number) override;
   void on_engine_free(conductor::RequestNumber number) override;
   void on_ended(conductor::RequestNumber number, const Status& status) override;
   void on_chunk(std::uint32_t tokens, Nanos took) override;
@@ -39,12 +43,21 @@ class PrefillWorker : public PrefillJob::Owner {
  private:
   Result<PrefillCall> accept(std::string_view payload) const;
   [[nodiscard]] Nanos predicted(const PrefillCall& call) const;
+  void stage_next();
   void start_next();
+  /// Predicted work that has no memory yet.
+  [[nodiscard]] Nanos unstaged_work() const;
+  [[nodiscard]] std::uint32_t unstaged() const {
+    return static_cast<std::uint32_t>(unstaged_.size()) + (staging_ ? 1 : 0);
+  }
   void update_gauges() const;
   void end_all(const std::function<bool(const PrefillJob&)>& which, const Status& status);
 
   const WorkerContext& context_;
   std::shared_ptr<TokenSender> tokens_;  // shared for its callbacks' weak references
+  conductor::FairLine unstaged_;
+  std::optional<conductor::FairLine::Piece> staging_;  // asks for memory; one at a time, so that turns count
+  bool staging_others_ = false;                        // stage_next() runs
   conductor::PrefillQueue queue_;
   std::map<conductor::RequestNumber, std::shared_ptr<PrefillJob>> jobs_;  // shared likewise
   std::unordered_map<RequestId, conductor::RequestNumber> numbers_;

@@ -54,6 +54,18 @@ Status check_prompt_size(std::uint64_t tokens, const ProtocolLimits& limits) {
   return {};
 }
 
+Status check_salt(const std::string& salt) {
+  if (salt.size() <= kTenantNameBytesMax) return {};
+  return bad(fmt::format("cache_salt has {} bytes, not up to {}", salt.size(), kTenantNameBytesMax));
+}
+
+Result<conductor::Tenant> tenant_of(const pb::PrefillRequest& wire) {
+  if (wire.tenant_weight() > conductor::kTenantWeightMax) {
+    return bad(fmt::format("tenant_weight is {}, not up to {}", wire.tenant_weight(), conductor::kTenantWeightMax));
+  }
+  return conductor::Tenant{.id = conductor::TenantId{wire.tenant()}, .weight = std::max(wire.tenant_weight(), 1u)};
+}
+
 template <typename Repeated>
 Result<std::vector<engine::Token>> tokens_of(const char* field, const Repeated& wire, const ProtocolLimits& limits) {
   std::vector<engine::Token> tokens;
@@ -117,6 +129,9 @@ Result<PrefillCall> parse_prefill(std::string_view payload, const ProtocolLimits
       wire.predicted_ms() < 0) {
     return bad("expected_ms and predicted_ms are finite and not negative");
   }
+  MC_ASSIGN_OR_RETURN(call.tenant, tenant_of(wire));
+  MC_RETURN_IF_ERROR(check_salt(wire.cache_salt()));
+  call.cache_salt = wire.cache_salt();
   call.id = wire.request_id();
   call.gateway = wire.gateway();
   call.decode = wire.decode();
@@ -160,6 +175,8 @@ Result<JoinCall> parse_join(std::string_view payload, const ProtocolLimits& limi
   if (static_cast<std::size_t>(wire.block_crc32c_size()) != blocks) {
     return bad(fmt::format("{} block checksums for {} blocks", wire.block_crc32c_size(), blocks));
   }
+  MC_RETURN_IF_ERROR(check_salt(wire.cache_salt()));
+  call.cache_salt = wire.cache_salt();
   call.id = wire.request_id();
   call.gateway = wire.gateway();
   call.first_token = static_cast<engine::Token>(wire.first_token());
@@ -228,6 +245,7 @@ std::string encode(const JoinCall& call) {
   append_tokens(call.emitted, wire.mutable_emitted());
   for (const std::uint32_t crc : call.block_crc32c) wire.add_block_crc32c(crc);
   wire.set_deadline_ms(call.deadline_ms);
+  wire.set_cache_salt(call.cache_salt);
   return wire.SerializeAsString();
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "conductor/tenant.h"
 #include "engine/tokenizer.h"
 #include "serve/messages.h"
 #include "transfer/transfer_engine.h"
@@ -41,6 +42,8 @@ struct PrefillCall {
   std::int64_t deadline_ms = 0;
   double expected_ms = 0;
   double predicted_ms = 0;
+  conductor::Tenant tenant{};
+  std::string cache_salt{};  ///< part of the block keys
 };
 
 struct ReserveCall {
@@ -66,6 +69,7 @@ struct JoinCall {
   std::vector<engine::Token> emitted;
   std::vector<std::uint32_t> block_crc32c;
   std::int64_t deadline_ms = 0;
+  std::string cache_salt{};
 };
 
 /// As in the wire's enum.

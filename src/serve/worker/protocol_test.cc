@@ -39,6 +39,26 @@ TEST(Protocol, AGoodPrefillRequestPasses) {
   EXPECT_EQ(parse_prefill(limited.SerializeAsString(), kLimits)->reuse_blocks_max, 0u);
 }
 
+TEST(Protocol, APrefillRequestSaysWhoseItIs) {
+  auto request = good_prefill();
+  auto call = parse_prefill(request.SerializeAsString(), kLimits);
+  EXPECT_EQ(call->tenant.id, conductor::kNoTenant);
+  EXPECT_EQ(call->tenant.weight, 1u) << "where nothing is said";
+  request.set_tenant(77);
+  request.set_tenant_weight(conductor::kTenantWeightMax);
+  request.set_cache_salt("team");
+  call = parse_prefill(request.SerializeAsString(), kLimits);
+  ASSERT_TRUE(call.ok());
+  EXPECT_EQ(call->tenant.id, conductor::TenantId{77});
+  EXPECT_EQ(call->tenant.weight, conductor::kTenantWeightMax);
+  EXPECT_EQ(call->cache_salt, "team");
+  request.set_tenant_weight(conductor::kTenantWeightMax + 1);
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request = good_prefill();
+  request.set_cache_salt(std::string(kTenantNameBytesMax + 1, 'x'));
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+}
+
 TEST(Protocol, NonsenseIsRefusedWithATypedError) {
   EXPECT_EQ(parse_prefill("\xff\xff\xff", kLimits).status().code(), Code::kInvalidArgument);
   auto request = good_prefill();
@@ -102,6 +122,7 @@ TEST(Protocol, AJoinSurvivesTheWireAndNamesEveryBlock) {
   call.emitted = {66, 67};
   call.block_crc32c = {1, 2};
   call.deadline_ms = 500;
+  call.cache_salt = "team";
   const auto parsed = parse_join(encode(call), kLimits);
   ASSERT_TRUE(parsed.ok()) << parsed.status().to_string();
   EXPECT_EQ(parsed->tokens, call.tokens);
@@ -109,6 +130,7 @@ TEST(Protocol, AJoinSurvivesTheWireAndNamesEveryBlock) {
   EXPECT_EQ(parsed->block_crc32c, call.block_crc32c);
   EXPECT_EQ(parsed->answer.seed, 7u);
   EXPECT_TRUE(parsed->answer.ignore_end);
+  EXPECT_EQ(parsed->cache_salt, "team");
 
   call.block_crc32c = {1};
   EXPECT_EQ(parse_join(encode(call), kLimits).status().code(), Code::kInvalidArgument);

@@ -31,8 +31,12 @@ struct WorkerContext {
   WorkerMetrics& metrics;
   std::shared_ptr<Arena> arena;  // shared: leases outlive the worker while transfers end
   ProtocolLimits limits;
-  kvcache::KeyScope scope;
+  Key128 model;  ///< of the keys of its blocks
 
+  /// What a request's blocks are named by.
+  [[nodiscard]] kvcache::KeyScope scope(const std::string& cache_salt) const {
+    return {.model = model, .lora = {}, .tenant = cache_salt};
+  }
   [[nodiscard]] Instant now() const { return loop.clock().now(); }
   [[nodiscard]] std::uint32_t block_tokens() const { return runner.facts().layout.block_tokens; }
   [[nodiscard]] std::uint64_t block_bytes() const { return runner.facts().layout.block_bytes; }

@@ -342,6 +342,41 @@ TEST_F(WorkerFlow, ADrainingWorkerFinishesWhatItHasAndRefusesTheRest) {
   EXPECT_EQ(gateway_.await("r1").tokens, reference_answer(test_prompt(100, 1), running.sampling()));
 }
 
+// The arena has room for two prompts, 200 of one tenant are there, and one of another comes: it must not hold the
+// engine while all memory is with those that wait for the engine, nor wait for memory behind all of them.
+TEST_F(WorkerFlow, AnotherTenantsPromptGetsMemoryAndEngineInItsTurn) {
+  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0", {Micros(20), Nanos{0}}, 8, /*arena_bytes=*/160 << 10);
+  const auto decode = worker(WorkerRole::kDecode, "decode-0");
+  std::vector<std::future<Result<std::string>>> replies;
+  const auto send = [&](const std::string& id, std::uint64_t tenant, std::uint32_t seed) {
+    pb::PrefillRequest one = request(id, test_prompt(256, seed), 1, *decode);
+    one.set_tenant(tenant);
+    one.set_predicted_ms(5);
+    replies.push_back(gateway_.prefill(prefill->endpoint(), one));
+  };
+  for (std::uint32_t i = 0; i < 200; ++i) send("flood-" + std::to_string(i), 1, i);
+  send("other", 2, 1'000);
+  EXPECT_EQ(gateway_.await("other").finish, pb::FINISH_LENGTH);
+  EXPECT_GT(gateway_.stats(prefill->endpoint()).queued_requests(), 50u) << "most of the flood waits";
+  for (auto& reply : replies) (void)reply_of(std::move(reply));
+}
+
+TEST_F(WorkerFlow, TenantsReuseBlocksOfTheSameSaltOnly) {
+  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0");
+  const auto decode = worker(WorkerRole::kDecode, "decode-0");
+  const auto ask = [&](const std::string& id, const std::string& salt) {
+    pb::PrefillRequest one = request(id, test_prompt(300, 1), 100, *decode);
+    one.set_cache_salt(salt);
+    const std::uint32_t cached = reply_of(gateway_.prefill(prefill->endpoint(), one)).cached_tokens();
+    EXPECT_EQ(gateway_.await(id).tokens, reference_answer(test_prompt(300, 1), one.sampling()));
+    return cached;
+  };
+  EXPECT_EQ(ask("a", "one"), 0u);
+  EXPECT_EQ(ask("b", "other"), 0u);
+  EXPECT_EQ(ask("c", ""), 0u);
+  EXPECT_GT(ask("d", "one"), 0u);
+}
+
 TEST_F(WorkerFlow, PromptsThatNeverFitTheArenaAreRefused) {
   const auto prefill = worker(WorkerRole::kPrefill, "prefill-0", {Nanos{0}, Nanos{0}}, 8, /*arena_bytes=*/256u << 10);
   const auto decode = worker(WorkerRole::kDecode, "decode-0");

@@ -52,7 +52,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
                  Arena::create(memory.arena, loop),
                  {runner_->facts().layout.model.to_string(), runner_->facts().model.context_tokens,
                   runner_->tokenizer().vocabulary_size(), runner_->facts().layout.block_tokens},
-                 {runner_->facts().layout.model, "", ""}} {
+                 runner_->facts().layout.model} {
     metrics_.arena_bytes_max.Set(static_cast<double>(context_.arena->bytes_max()));
     if (config_.role == WorkerRole::kPrefill) {
       prefill_.emplace(context_);

@@ -65,6 +65,9 @@ class ClusterRun {
     return InstanceId{static_cast<std::uint32_t>(prefill_.size()) + result_.requests[request].decode};
   }
   [[nodiscard]] static RequestNumber number(std::uint32_t request) { return RequestNumber{request}; }
+  [[nodiscard]] conductor::Tenant tenant_of(std::uint32_t request) const {
+    return {.id = conductor::TenantId{trace_.requests[request].tenant}};
+  }
   [[nodiscard]] std::uint64_t kv_tokens_of(std::uint32_t request) const {
     return std::uint64_t{trace_.requests[request].input_tokens} + kAnswerTokensMax;
   }
@@ -159,7 +162,9 @@ void ClusterRun::arrive(std::uint32_t request) {
                                                     .prompt_tokens = traced.input_tokens,
                                                     .block_keys = keys,
                                                     .answer_tokens_max = config_.prefill_only ? 0 : kAnswerTokensMax,
-                                                    .slo = config_.slo},
+                                                    .slo = config_.slo,
+                                                    .priority = traced.priority,
+                                                    .tenant = tenant_of(request)},
                                                    now_);
   if (sink_) sink_(request, decision, now_);
   RequestOutcome& outcome = result_.requests[request];
@@ -177,7 +182,7 @@ void ClusterRun::place(std::uint32_t request, const Decision& decision) {
   const auto& prefill = *std::ranges::find(decision.candidates, decision.prefill, &conductor::Candidate::instance);
   journeys_[request].reuse_max = decision.reuse_blocks_max.value_or(UINT32_MAX);
   if (prefill.reused_blocks > prefill.local_prefix_blocks) fetch(request, prefill);
-  CHECK(prefill_[outcome.prefill].queue.push(number(request), prefill.prefill).ok());
+  CHECK(prefill_[outcome.prefill].queue.push(number(request), prefill.prefill, tenant_of(request)).ok());
   start_prefill(outcome.prefill);
 }
 
@@ -198,7 +203,7 @@ void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefil
   ++result_.transfers;
 }
 
-// The first in the queue, if nothing runs and its prefix is here.
+// The prompt whose turn it is, if nothing runs and its prefix is here.
 void ClusterRun::start_prefill(std::uint32_t instance) {
   PrefillNode& node = prefill_[instance];
   const auto head = node.queue.next();

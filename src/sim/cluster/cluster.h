@@ -3,8 +3,8 @@
 //
 //   what                 is
 //   Conductor            conductor::Conductor, the object code that the gateway runs
-//   prefill instance     a queue in order (conductor::PrefillQueue); a prompt takes what the profile says, once its
-//                        prefix has been fetched
+//   prefill instance     a queue in which tenants take turns (conductor::PrefillQueue), with one tenant in order; a
+//                        prompt takes what the profile says, once its prefix has been fetched
 //   cache                one a prefill instance, with the store's eviction policies; a prompt's blocks come in when its
 //                        prefill ends
 //   network              one link a node: prefixes that others fetch and KVCache for decode leave in order

@@ -186,6 +186,78 @@ ClusterConfig tight_config(PlacementPolicy placement, AdmissionPolicy admission)
   return config;
 }
 
+/// Every tenth request is of tenant 1, the others of tenant 2.
+Trace of_two_tenants(Trace trace) {
+  trace.tenants = {"", "small", "large"};
+  for (std::size_t i = 0; i < trace.requests.size(); ++i) trace.requests[i].tenant = i % 10 == 0 ? 1 : 2;
+  return trace;
+}
+
+/// Mean TTFT of the small tenant's requests.
+double small_ttft_ms(const Trace& trace, const ClusterResult& result) {
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < trace.requests.size(); ++i) {
+    if (i % 10 != 0) continue;
+    sum += to_ms(result.requests[i].first_token - result.requests[i].arrival);
+    ++count;
+  }
+  return sum / count;
+}
+
+TEST(Cluster, ATenantThatAsksForLittleDoesNotWaitForOneThatFloods) {
+  const Trace alike = busy_trace(6, 800, 2, 2);  // at twice what can be computed the line grows to the end
+  const Trace apart = of_two_tenants(alike);
+  ClusterConfig config = plain_config();
+  config.prefill = 2;
+  config.cache_blocks_per_node = 1;
+  std::map<std::uint32_t, Nanos> foreseen;
+  const ClusterResult in_turn = run(apart, config, [&](std::uint32_t request, const auto& decision, Instant) {
+    foreseen[request] = decision.predicted_ttft;
+  });
+  EXPECT_LT(small_ttft_ms(apart, in_turn), small_ttft_ms(alike, run(alike, config)) / 10);
+  // And that is what the Conductor expects, without knowing who comes meanwhile.
+  ClusterResult predicted = in_turn;
+  for (const auto& [request, ttft] : foreseen) {
+    predicted.requests[request].first_token = predicted.requests[request].arrival + ttft;
+  }
+  EXPECT_NEAR(small_ttft_ms(apart, predicted) / small_ttft_ms(apart, in_turn), 1, 0.3);
+}
+
+TEST(Cluster, OneTenantIsEverybodyWhateverItsName) {
+  const Trace alike = busy_trace(6, 400, 3, 3);
+  Trace named = alike;
+  named.tenants = {"", "a"};
+  for (TraceRequest& request : named.requests) request.tenant = 1;
+  for (const AdmissionPolicy admission : kAdmissions) {
+    const ClusterConfig config = tight_config(PlacementPolicy::kCostMin, admission);
+    EXPECT_EQ(decisions(alike, config), decisions(named, config));
+  }
+}
+
+TEST(Cluster, LowIsRefusedFirstAndHighLastWhateverTheLoad) {
+  for (const double load : {2.0, 4.0}) {
+    Trace trace = busy_trace(9, 3'000, 3, load);
+    Rng rng(1);
+    for (TraceRequest& request : trace.requests) request.priority = static_cast<conductor::Priority>(rng.below(3));
+    for (const AdmissionPolicy admission : {AdmissionPolicy::kBaseline, AdmissionPolicy::kEarly,
+                                            AdmissionPolicy::kPredictive, AdmissionPolicy::kSurvival}) {
+      ClusterConfig config = tight_config(PlacementPolicy::kCostMin, admission);
+      config.slo.tbt =
+          Millis(16);  // low keeps its part with one sequence in the batch, normal with three, high with six
+      const ClusterResult result = run(trace, config);
+      std::array<double, 3> refused{}, asked{};
+      for (std::size_t i = 0; i < trace.requests.size(); ++i) {
+        const auto priority = static_cast<std::size_t>(trace.requests[i].priority);
+        asked[priority] += 1;
+        refused[priority] += result.requests[i].outcome == Outcome::kCompleted ? 0 : 1;
+      }
+      const auto share = [&](std::size_t priority) { return refused[priority] / asked[priority]; };
+      EXPECT_GT(share(0), share(1)) << conductor::admission_name(admission) << " at " << load;
+      EXPECT_GT(share(1), share(2)) << conductor::admission_name(admission) << " at " << load;
+    }
+  }
+}
+
 TEST(Cluster, TheSameSeedGivesTheSameDecisions) {
   const Trace trace = busy_trace(8, 400, 3, 4);
   for (const PlacementPolicy placement : kPlacements) {

@@ -45,6 +45,8 @@ class Reader {
     if (auto wrong = read_length(json, "input_length", 1, request.input_tokens)) return wrong;
     if (auto wrong = read_length(json, "output_length", 0, request.output_tokens)) return wrong;
     if (auto wrong = read_blocks(json, request)) return wrong;
+    if (auto wrong = read_tenant(json, request)) return wrong;
+    if (auto wrong = read_priority(json, request)) return wrong;
     trace_.requests.push_back(request);
     return std::nullopt;
   }
@@ -87,6 +89,27 @@ class Reader {
       trace_.blocks.push_back(numbers_.try_emplace(id.get<std::uint64_t>(), number).first->second);
     }
     request.block_count = static_cast<std::uint32_t>(found->size());
+    return std::nullopt;
+  }
+
+  std::optional<std::string> read_tenant(const Json& json, TraceRequest& request) {
+    const auto found = json.find("tenant");
+    if (found == json.end()) return std::nullopt;
+    if (!found->is_string() && !found->is_number_unsigned()) return "expected a name or a number in \"tenant\"";
+    const std::string name = found->is_string() ? found->get<std::string>() : found->dump();
+    const auto known = std::ranges::find(trace_.tenants, name);
+    request.tenant = static_cast<std::uint16_t>(known - trace_.tenants.begin());
+    if (known != trace_.tenants.end()) return std::nullopt;
+    if (trace_.tenants.size() == kTraceTenantsMax) return fmt::format("more than {} tenants", kTraceTenantsMax - 1);
+    trace_.tenants.push_back(name);
+    return std::nullopt;
+  }
+  static std::optional<std::string> read_priority(const Json& json, TraceRequest& request) {
+    const auto found = json.find("priority");
+    if (found == json.end()) return std::nullopt;
+    const auto priority = conductor::parse_priority(found->is_string() ? found->get<std::string>() : found->dump());
+    if (!priority.ok()) return priority.status().message();
+    request.priority = *priority;
     return std::nullopt;
   }
 

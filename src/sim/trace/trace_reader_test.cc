@@ -35,6 +35,24 @@ TEST(TraceReader, KeepsOrderTimesLengthsAndNumbersBlocksByFirstAppearance) {
   EXPECT_EQ(trace->distinct_blocks, 4u);
 }
 
+TEST(TraceReader, TenantsAreNamesOrNumbersAndPrioritiesNamed) {
+  const std::string begin = R"({"timestamp": 0, "input_length": 9, "output_length": 1, "hash_ids": [])";
+  const auto trace = read(begin + "}\n" + begin + R"(, "tenant": "b", "priority": "low"})" + "\n" + begin +
+                          R"(, "tenant": 7, "priority": "high"})" + "\n" + begin + R"(, "tenant": "b"})" + "\n" +
+                          begin + R"(, "tenant": "7"})");
+  ASSERT_TRUE(trace.ok()) << trace.status().to_string();
+  EXPECT_EQ(trace->tenants, (std::vector<std::string>{"", "b", "7"}));
+  std::vector<std::uint16_t> tenants;
+  for (const TraceRequest& request : trace->requests) tenants.push_back(request.tenant);
+  EXPECT_EQ(tenants, (std::vector<std::uint16_t>{0, 1, 2, 1, 2}));
+  EXPECT_EQ(trace->requests[0].priority, conductor::Priority::kNormal);
+  EXPECT_EQ(trace->requests[1].priority, conductor::Priority::kLow);
+  EXPECT_EQ(trace->requests[2].priority, conductor::Priority::kHigh);
+  std::string many;
+  for (std::size_t i = 0; i < kTraceTenantsMax; ++i) many += begin + ", \"tenant\": " + std::to_string(i) + "}\n";
+  EXPECT_NE(read(many).status().message().find("more than 256 tenants"), std::string::npos);
+}
+
 TEST(TraceReader, NamesLineAndMemberOfWhatIsNoRequest) {
   const std::string good = R"({"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": [4]})"
                            "\n";
@@ -49,6 +67,11 @@ TEST(TraceReader, NamesLineAndMemberOfWhatIsNoRequest) {
       {R"({"timestamp": 1, "input_length": 2, "output_length": 99999999999, "hash_ids": []})", "\"output_length\""},
       {R"({"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": [1, -2]})", "\"hash_ids\""},
       {R"({"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": {}})", "\"hash_ids\""},
+      {R"({"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": [], "tenant": -1})", "\"tenant\""},
+      {R"({"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": [], "priority": "urgent"})",
+       "low, normal, high"},
+      {R"({"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": [], "priority": 2})",
+       "low, normal, high"},
   };
   for (const auto& [line, expected] : cases) {
     const Status status = read(good + line).status();

@@ -19,10 +19,16 @@ TEST(TraceWriter, WhatIsWrittenIsReadBack) {
   Trace trace;
   trace.blocks = {0, 1, 0, 1, 2};
   trace.distinct_blocks = 3;
-  trace.requests = {
-      {.arrival = Nanos(0), .input_tokens = 600, .output_tokens = 5, .block_count = 2},
-      {.arrival = Micros(1'234'567), .input_tokens = 7, .output_tokens = 0, .first_block = 2},
-      {.arrival = Seconds(3600), .input_tokens = 1100, .output_tokens = 9, .first_block = 2, .block_count = 3}};
+  trace.requests = {{.arrival = Nanos(0), .input_tokens = 600, .output_tokens = 5, .block_count = 2},
+                    {.arrival = Micros(1'234'567), .input_tokens = 7, .output_tokens = 0, .first_block = 2},
+                    {.arrival = Seconds(3600),
+                     .input_tokens = 1100,
+                     .output_tokens = 9,
+                     .first_block = 2,
+                     .block_count = 3,
+                     .tenant = 1,
+                     .priority = conductor::Priority::kHigh}};
+  trace.tenants = {"", "a \"b\""};
   const std::string text = trace_text(trace);
   std::istringstream in(text);
   const auto read = read_trace(in);
@@ -34,6 +40,10 @@ TEST(TraceWriter, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(read->requests[1].block_count, 0u);
   EXPECT_EQ(read->requests[2].input_tokens, 1100u);
   EXPECT_EQ(read->requests[2].output_tokens, 9u);
+  EXPECT_EQ(read->tenants, trace.tenants);
+  EXPECT_EQ(read->requests[1].tenant, 0u);
+  EXPECT_EQ(read->requests[2].tenant, 1u);
+  EXPECT_EQ(read->requests[2].priority, conductor::Priority::kHigh);
 }
 
 TEST(TraceWriter, LinesLookAsPublishedOnesDo) {
