@@ -55,7 +55,7 @@ class Reader {
   Status read_weight(const toml::key& tenant, const toml::node& node) {
     const auto known = std::ranges::find(tenants_, tenant.str(), &Tenants::Named::name);
     if (known == tenants_.end()) {
-      return wrong(tenant, fmt::format("a weight for {}, who has no key", tenant.str().substr(0, 100)));
+      return wrong(tenant, "a weight for a tenant who has no key");
     }
     const std::int64_t weight = node.is_integer() ? node.as_integer()->get() : 0;
     if (weight < 1 || weight > conductor::kTenantWeightMax) {

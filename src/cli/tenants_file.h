@@ -10,7 +10,8 @@
 //   [weights]                      # may be left out; 1 for tenants that are not named
 //   search = 3
 //
-// Messages name the file and the line, and never a key.
+// Messages name the file and the line, and never a key; nor a tenant, because who has mixed the two up has written a
+// key there.
 #pragma once
 
 #include <memory>

@@ -46,10 +46,12 @@ TEST(TenantsFile, MessagesNameTheLineAndNeverAKey) {
            {"[keys]\nsk-secret-1 = \"a\"\nsk-secret-1 = \"b\"\n", "t:3: not valid TOML, or a name that is there twice"},
            {"[keys]\nsk-secret-1 = \"a\"\nsk-secret-2 = 7\n", "t:3: expected KEY = \"TENANT\""},
            {"[keys]\nsk-secret.1 = \"a\"\n", "t:2: expected KEY = \"TENANT\""},
-           {"[keys]\nsecret1 = \"a\"\n", "t: a key of tenant a has 7 bytes"},
+           {"[keys]\nsecret1 = \"a\"\n", "t: key number 1 has 7 bytes"},
+           {"[keys]\nsearch = \"sk-secret-1\"\n", "t: key number 1 has 6 bytes"},
+           {"[keys]\nsk-secret-1 = \"a\"\n[weights]\nsk-secret-1 = 3\n", "t:4: a weight for a tenant"},
            {"shared_cache = true\n", "t:1: expected share_cache"},
            {"share_cache = \"yes\"\n", "t:1: expected share_cache"},
-           {"[keys]\nsk-secret-1 = \"a\"\n[weights]\nb = 2\n", "t:4: a weight for b, who has no key"},
+           {"[keys]\nsk-secret-1 = \"a\"\n[weights]\nb = 2\n", "t:4: a weight for a tenant who has no key"},
            {"[keys]\nsk-secret-1 = \"a\"\n[weights]\na = 0\n", "t:4: expected a weight from 1 to 100"},
            {"[keys]\nsk-secret-1 = \"a\"\n[weights]\na = \"2\"\n", "t:4: expected a weight from 1 to 100"}}) {
     const Status status = parse_tenants(text, "t").status();

@@ -2,6 +2,8 @@
 // Nothing here reads a clock or draws a number that was not seeded.
 #include "conductor/conductor.h"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -57,6 +59,11 @@ class ConductorCore final : public Conductor {
   [[nodiscard]] DecodeChoice look_ahead(const DecodeFacts& facts, const DecodeNeed& need, Instant now,
                                         Nanos ttft) const;
   void blame(const Placed& placed, const DecodeFacts& decode, const DecodeNeed& need, const Slo& slo);
+  /// Too little has been measured on `prefill` to believe what is predicted for it.
+  [[nodiscard]] bool only_watches(InstanceId prefill) const {
+    const auto measured = prefills_measured_.find(prefill);
+    return (measured == prefills_measured_.end() ? 0 : measured->second) < config_.shadow_prefills;
+  }
   void forget_promises(RequestNumber request) {
     ttft_margin_.drop(request);
     tbt_margin_.drop(request);
@@ -76,7 +83,7 @@ class ConductorCore final : public Conductor {
   TrunkReservation reservation_;
   std::unique_ptr<PrefillChooser> chooser_;
   ElasticRoles roles_;
-  std::uint64_t prefills_measured_ = 0;
+  absl::flat_hash_map<InstanceId, std::uint32_t> prefills_measured_;
   double average_prompt_tokens_ = 0;
   double average_ttft_ms_ = 0;  // predicted, of those that were accepted
 };
@@ -191,12 +198,12 @@ void ConductorCore::place(const Board& board, const RequestView& request, Instan
   if (config_.elastic) blame(placed, decode, need, request.slo);
   auto refusal = judge(config_.admission, request.slo, placed);
   // What can never be served is refused in any case: retrying does not help there.
-  const bool shadow = refusal && prefills_measured_ < config_.shadow_prefills && refusal->retry_after > Nanos{0};
+  const bool shadow = refusal && only_watches(prefill.instance) && refusal->retry_after > Nanos{0};
   if (refusal && !shadow) {
     decision = refuse(std::move(decision), std::move(*refusal));
   } else {
     accept(board, request, prefill, decode, now, decision);
-    if (shadow) decision.reason += explain_shadow(*refusal, prefills_measured_, config_.shadow_prefills);
+    if (shadow) decision.reason += explain_shadow(*refusal, config_.shadow_prefills);
   }
 }
 
@@ -282,6 +289,7 @@ void ConductorCore::on_phase(RequestNumber request, Phase phase, Instant now) {
 std::optional<Refusal> ConductorCore::before_decode(RequestNumber request, Instant now) {
   const Booking* booking = bookings_.find(request);
   if (config_.admission != AdmissionPolicy::kBaseline || booking == nullptr) return std::nullopt;
+  if (only_watches(booking->prefill)) return std::nullopt;
   const InstanceChange* instance = instances_.usable(booking->decode, Role::kDecode);
   if (instance == nullptr) return std::nullopt;  // its loss is reported as such
   DecodeLoad load = bookings_.decode_line(booking->decode).joined();
@@ -308,7 +316,7 @@ std::optional<Refusal> ConductorCore::before_decode(RequestNumber request, Insta
 
 void ConductorCore::on_prefill_actual(InstanceId instance, const PrefillActual& actual) {
   const auto id = static_cast<std::uint32_t>(instance);
-  ++prefills_measured_;
+  ++prefills_measured_[instance];
   cost_->observe_prefill(id, cost_->prefill(id, actual.prompt_tokens, actual.reused_tokens), actual.prefill);
 }
 

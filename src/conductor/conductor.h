@@ -71,7 +71,8 @@ struct ConductorConfig {
   std::uint32_t block_tokens = 64;
   std::uint32_t computed_tokens_min = kvcache::kChunkTokensMin;  ///< of a prompt, however much of it is cached
   Nanos decode_time = Seconds(10);  ///< predictive: t_d, how long every request is taken to decode
-  /// Until so many prefills have been measured, admission accepts what it would refuse and says so in the reason.
+  /// Until so many prefills of an instance have been measured, admission accepts what it would refuse there, and says
+  /// so in the reason.
   std::uint32_t shadow_prefills = 0;
   std::uint64_t seed = 0;  ///< for kRandom
   bool elastic = false;    ///< instances change their roles when one pool is busier than the other

@@ -234,13 +234,25 @@ TEST(Conductor, AdmissionOnlyWatchesUntilPrefillsHaveBeenMeasured) {
   const auto keys = make_keys(1, 3);
   const Decision watched = cluster.ask(1, keys);
   ASSERT_EQ(watched.verdict, Verdict::kAccept);
-  EXPECT_NE(watched.reason.find("until 2 prefills are measured (0 are)"), std::string::npos) << watched.reason;
+  EXPECT_NE(watched.reason.find("until 2 prefills are measured there"), std::string::npos) << watched.reason;
   EXPECT_NE(watched.reason.find("breaks the objective 0.100 s"), std::string::npos) << watched.reason;
   cluster.conductor->on_phase(RequestNumber{1}, Phase::kAbort, at(0));
   for (int i = 0; i < 2; ++i) {
     cluster.conductor->on_prefill_actual(InstanceId{0}, {.prompt_tokens = 100, .prefill = Millis(100)});
   }
+  cluster.request.place_prefill = InstanceId{0};
   EXPECT_EQ(cluster.ask(2, keys).verdict, Verdict::kReject);
+  cluster.request.place_prefill = InstanceId{1};
+  EXPECT_EQ(cluster.ask(3, keys).verdict, Verdict::kAccept) << "nothing is known of that one";
+}
+
+TEST(Conductor, BaselineAlsoOnlyWatchesWhatComesOutOfPrefill) {
+  Cluster cluster({.admission = AdmissionPolicy::kBaseline, .shadow_prefills = 1});
+  cluster.request.slo = {.ttft = Seconds(60), .tbt = Micros(1)};
+  ASSERT_EQ(cluster.ask(1, make_keys(1, 3)).prefill, InstanceId{0});
+  EXPECT_FALSE(cluster.conductor->before_decode(RequestNumber{1}, at(10)));
+  cluster.conductor->on_prefill_actual(InstanceId{0}, {.prompt_tokens = 100, .prefill = Millis(100)});
+  EXPECT_TRUE(cluster.conductor->before_decode(RequestNumber{1}, at(10)));
 }
 
 TEST(Conductor, EarlyAdmissionLooksAtWhoDecodesNow) {

@@ -69,11 +69,14 @@ TEST(ElasticRoles, TheLastInstanceOfARoleStays) {
 }
 
 TEST(ElasticRoles, AFewRequestsSayNothing) {
-  Pools pools{.sizes = {.prefill = 8, .decode = 8}, .arrivals = 0.5, .per_prefill = 0, .per_decode = 10};
-  pools.run(19);  // one a second
-  pools.arrivals = 0;
-  pools.run(600);
+  Pools pools{.sizes = {.prefill = 8, .decode = 8}, .arrivals = 0};
+  pools.run(100);  // beyond the first dwell
+  for (int i = 0; i < 19; ++i) pools.roles.judged(true, false);
+  pools.run(1);
   EXPECT_EQ(pools.changes, 0u);
+  for (int i = 0; i < 3; ++i) pools.roles.judged(true, false);
+  pools.run(1);
+  EXPECT_EQ(pools.changes, 1u);
 }
 
 TEST(ElasticRoles, ALargePoolGivesSeveralAtOnceButNoMoreThanItsShare) {

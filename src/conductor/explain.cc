@@ -39,9 +39,9 @@ std::string explain_accept(PlacementPolicy policy, const Chosen& chosen) {
       chosen.decode_name, chosen.decode_requests);
 }
 
-std::string explain_shadow(const Refusal& refusal, std::uint64_t measured, std::uint64_t needed) {
-  return fmt::format("; admission only watches until {} prefills are measured ({} are), and would have refused: {}",
-                     needed, measured, refusal.reason);
+std::string explain_shadow(const Refusal& refusal, std::uint32_t needed) {
+  return fmt::format("; admission only watches until {} prefills are measured there, and would have refused: {}",
+                     needed, refusal.reason);
 }
 
 }  // namespace mooncake::conductor

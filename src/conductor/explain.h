@@ -22,6 +22,6 @@ struct Chosen {
 std::string explain_accept(PlacementPolicy policy, const Chosen& chosen);
 
 /// What admission would have said, had it seen enough to be believed: goes behind the reason of an acceptance.
-std::string explain_shadow(const Refusal& refusal, std::uint64_t measured, std::uint64_t needed);
+std::string explain_shadow(const Refusal& refusal, std::uint32_t needed);
 
 }  // namespace mooncake::conductor

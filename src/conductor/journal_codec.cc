@@ -108,9 +108,9 @@ ConductorConfig config_from(const Json& json) {
   if (config.block_tokens == 0) throw OutOfRange("a block needs at least one token");
   config.computed_tokens_min = json.at("computed_tokens_min").get<std::uint32_t>();
   config.decode_time = nanos(json.at("decode_time"));
-  config.shadow_prefills = json.at("shadow_prefills").get<std::uint32_t>();
+  config.shadow_prefills = json.value("shadow_prefills", 0u);
   config.seed = json.at("seed").get<std::uint64_t>();
-  config.elastic = json.at("elastic").get<bool>();
+  config.elastic = json.value("elastic", false);
   return config;
 }
 

@@ -46,6 +46,8 @@ std::string record(const ConductorConfig& config) {
                            .node = NodeId{static_cast<std::uint32_t>(rng.below(2))},
                            .keys = keys};
     conductor->on_cache(std::span(&event, 1), now);
+    std::vector<Action> actions;
+    conductor->on_tick(now, actions);
     if (rng.below(60) != 0) continue;
     conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{1}}, now);
     conductor->on_instance(up(1, Role::kPrefill, 1), now);
@@ -83,6 +85,10 @@ TEST(Journal, OfOneTenantAndNormalPriorityIsReadWithoutSayingSo) {
     (void)conductor->on_request({.number = RequestNumber{i}, .prompt_tokens = 100, .slo = {}}, Instant(Seconds(2)));
   }
   std::string journal = out->str();
+  for (const std::string option : {R"(,"shadow_prefills":0)", R"(,"elastic":false)"}) {
+    ASSERT_NE(journal.find(option), std::string::npos);
+    journal.erase(journal.find(option), option.size());
+  }
   const std::string fields = R"(,"priority":1,"tenant":0,"weight":1)";
   EXPECT_EQ(journal.find("outstanding"), std::string::npos);
   for (std::size_t at = journal.find(fields); at != std::string::npos; at = journal.find(fields)) {
@@ -93,6 +99,14 @@ TEST(Journal, OfOneTenantAndNormalPriorityIsReadWithoutSayingSo) {
   ASSERT_TRUE(report.ok()) << report.status().to_string();
   EXPECT_EQ(report->decisions, 5u);
   EXPECT_EQ(report->different, 0u);
+}
+
+TEST(Journal, HoldsTheTicksOfAnElasticCluster) {
+  const std::string journal = record({.admission = AdmissionPolicy::kSurvival, .elastic = true});
+  const auto report = replay(journal);
+  ASSERT_TRUE(report.ok()) << report.status().to_string();
+  EXPECT_EQ(report->decisions, 1200u) << "requests, second looks at them, and ticks";
+  EXPECT_EQ(report->different, 0u) << report->first_recorded << "\n" << report->first_made;
 }
 
 TEST(Journal, AnotherAnswerIsFoundAndShown) {

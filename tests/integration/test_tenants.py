@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cluster import BINARY, Cluster
+from cluster import BINARY, Cluster, metric, scrape, wait_until
 from texts import text
 
 KEYS = {"flood": "key-of-flood", "quiet": "key-of-quiet"}
@@ -58,7 +58,9 @@ def median_beside_a_flood(cluster: Cluster, quiet: str, seed: int) -> float:
     with concurrent.futures.ThreadPoolExecutor(FLOOD) as pool:
         floods = [pool.submit(flood, number) for number in range(FLOOD)]
         try:
-            threading.Event().wait(1.0)
+            worker = cluster.process_named("prefill-0")
+            wait_until(lambda: metric(scrape(worker), "mooncake_serve_queued_requests", role="prefill") >= FLOOD - 4, 30,
+                       "the flood waits at the worker")
             times = [ask(cluster, quiet, prompt(seed + i, QUIET_TOKENS)) for i in range(7)]
         finally:
             over.set()
@@ -92,7 +94,7 @@ def test_keys_are_needed_and_never_written_down(tmp_path):
 
 def test_a_wrong_file_of_tenants_is_told_before_anything_starts(tmp_path):
     for path, expected in ((str(tmp_path / "missing.toml"), "cannot be read"),
-                           (tenants_file(tmp_path, "[weights]\nnobody = 2\n"), "tenants.toml:5: a weight for nobody")):
+                           (tenants_file(tmp_path, "[weights]\nnobody = 2\n"), "tenants.toml:5: a weight for a tenant who has no key")):
         command = [BINARY, "up", "--engine", "simulated", "--run-dir", tmp_path / "none", "--tenants", path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1 and expected in done.stderr and "key-of-" not in done.stderr, done.stderr

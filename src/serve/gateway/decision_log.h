@@ -51,6 +51,7 @@ struct DecisionRecord {
 
 struct RequestRecord {
   std::string id;
+  std::string tenant;  ///< whose it is; nobody else is told of it
   std::string outcome = "running";
   std::uint32_t http_status = 0;
   std::string error;

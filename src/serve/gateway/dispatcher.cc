@@ -46,6 +46,7 @@ void Dispatcher::begin(Arrival arrival) {
                             .include_usage = asked.include_usage};
   const auto request = std::make_shared<ActiveRequest>(std::move(arrival), std::move(head), *parts_.front.tokenizer);
   request->record = parts_.log.open(request->id);
+  request->record->tenant = request->prepared.tenant.name;
   request->record->prompt_tokens = static_cast<std::uint32_t>(request->prepared.prompt.size());
   request->record->choices = request->prepared.request.choices;
   request->seed = request->prepared.request.seed.value_or(random_seed());

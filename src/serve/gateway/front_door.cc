@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 
+#include "base/check.h"
 #include "base/metrics.h"
 #include "base/rng.h"
 #include "serve/openai/response.h"
@@ -41,8 +42,11 @@ bool is_get_path(std::string_view path) {
   return path.starts_with(kModelsPath) || path.starts_with(kDecisionsPath);
 }
 
-/// What is served to tenants; the rest is for those who run the cluster, and for probes.
-bool needs_key(std::string_view path) { return is_post_path(path) || path.starts_with("/v1/"); }
+/// What is served to tenants, and what is said of their requests; the rest is for those who run the cluster, and for
+/// probes.
+bool needs_key(std::string_view path) {
+  return is_post_path(path) || path.starts_with("/v1/") || path.starts_with(kDecisionsPath);
+}
 
 ApiError shutting_down() {
   return openai::overloaded("shutting_down", "The gateway is shutting down.", "Send the request again.", {});
@@ -60,8 +64,7 @@ FrontDoor::FrontDoor(FrontDoorConfig config, const engine::ModelFront& front, Ex
       metrics_(metrics),
       all_metrics_(all_metrics),
       backend_(std::move(backend)),
-      created_s_(unix_time_s()),
-      id_seed_(random_seed()) {}
+      created_s_(unix_time_s()) {}
 
 void FrontDoor::handle(const std::shared_ptr<net::HttpExchange>& exchange) {
   const net::HttpRequest& request = exchange->request();
@@ -78,7 +81,7 @@ void FrontDoor::handle(const std::shared_ptr<net::HttpExchange>& exchange) {
     metrics_.on_answer(401);
     return respond_error(*exchange, openai::unauthorized());
   }
-  if (!post) return get(exchange);
+  if (!post) return get(exchange, tenant);
   if (request.path == "/tokenize") return tokenize(exchange);
   complete(request.path == "/v1/completions" ? Api::kText : Api::kChat, exchange, *tenant);
 }
@@ -151,7 +154,7 @@ void FrontDoor::tokenize(const Exchange& exchange) {
   exchange->respond(200, kJson, openai::tokenize_body(*tokens, front_.model.context_tokens));
 }
 
-void FrontDoor::get(const Exchange& exchange) {
+void FrontDoor::get(const Exchange& exchange, const ServedTenant* tenant) {
   const std::string_view path = exchange->request().path;
   if (path == "/health" || path == "/livez") return exchange->respond(200, kJson, "{\"status\":\"ok\"}");
   if (path == "/readyz") {
@@ -171,9 +174,9 @@ void FrontDoor::get(const Exchange& exchange) {
     return get_from_loop(exchange, [](const Backend& backend) { return std::optional(backend.cluster_body()); });
   }
   if (path.starts_with(kModelsPath)) return get_model(exchange, path.substr(kModelsPath.size()));
-  get_from_loop(exchange, [id = std::string(path.substr(kDecisionsPath.size()))](const Backend& backend) {
-    return backend.decision_body(id);
-  });
+  CHECK(tenant != nullptr);
+  get_from_loop(exchange, [id = std::string(path.substr(kDecisionsPath.size())),
+                           name = tenant->name](const Backend& backend) { return backend.decision_body(id, name); });
 }
 
 void FrontDoor::get_model(const Exchange& exchange, std::string_view id) {
@@ -196,12 +199,9 @@ void FrontDoor::get_from_loop(const Exchange& exchange,
   });
 }
 
-// Unique over processes and restarts with 96 random bits, and hard to guess by accident.
+// 96 random bits: unique over processes and restarts, and one's own id says nothing about others'.
 std::string FrontDoor::new_id(Api api) {
-  const std::uint64_t number = ++ids_;
-  const std::uint64_t high = splitmix64(id_seed_ ^ splitmix64(number));
-  const std::uint64_t low = splitmix64(id_seed_ + number);
-  return fmt::format("{}-{:016x}{:08x}", api == Api::kChat ? "chatcmpl" : "cmpl", high, low >> 32);
+  return fmt::format("{}-{:016x}{:08x}", api == Api::kChat ? "chatcmpl" : "cmpl", random_seed(), random_seed() >> 32);
 }
 
 }  // namespace mooncake::serve

@@ -34,7 +34,7 @@ namespace mooncake::serve {
 struct Backend {
   std::function<void(Arrival)> begin;
   std::function<std::string()> cluster_body;
-  std::function<std::optional<std::string>(std::string_view id)> decision_body;
+  std::function<std::optional<std::string>(std::string_view id, std::string_view tenant)> decision_body;
 };
 
 struct FrontDoorConfig {
@@ -58,7 +58,7 @@ class FrontDoor {
   [[nodiscard]] std::optional<openai::ApiError> refuse_early(Instant now) const;
   void refuse(const Exchange& exchange, const std::string& id, const openai::ApiError& error);
   void tokenize(const Exchange& exchange);
-  void get(const Exchange& exchange);
+  void get(const Exchange& exchange, const ServedTenant* tenant);
   void get_model(const Exchange& exchange, std::string_view id);
   void get_from_loop(const Exchange& exchange, std::function<std::optional<std::string>(const Backend&)> body);
   [[nodiscard]] std::string new_id(openai::Api api);
@@ -71,8 +71,6 @@ class FrontDoor {
   Metrics& all_metrics_;
   const std::weak_ptr<const Backend> backend_;
   const std::int64_t created_s_;
-  const std::uint64_t id_seed_;
-  std::atomic<std::uint64_t> ids_{0};
 };
 
 }  // namespace mooncake::serve

@@ -94,9 +94,9 @@ class GatewayCore {
     return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   }
 
-  [[nodiscard]] std::optional<std::string> decision_body(std::string_view id) const {
+  [[nodiscard]] std::optional<std::string> decision_body(std::string_view id, std::string_view tenant) const {
     const RequestRecord* record = log_.find(id);
-    if (record == nullptr) return std::nullopt;
+    if (record == nullptr || record->tenant != tenant) return std::nullopt;
     return serve::decision_body(*record);
   }
 
@@ -122,9 +122,11 @@ class GatewayCore {
   }
 
   // A request that arrives before the shortest queue has drained to the objective would break it even with no prompt;
-  // unless its tenant's turn comes before most of the queue.
+  // unless its tenant's turn comes before most of the queue. What workers say of their queues follows the profile, so
+  // one that was not measured here is no reason to refuse.
   void publish_load() {
     if (config_.conductor.admission == conductor::AdmissionPolicy::kNone || config_.tenants->told_apart()) return;
+    if (config_.conductor.shadow_prefills > 0) return;
     std::optional<Instant> busy_until;
     for (const Instance* instance : instances_.list()) {
       if (instance->role != Role::kPrefill || instance->state != InstanceState::kUp) continue;
@@ -171,7 +173,9 @@ class Service final : public GatewayService {
         backend_(std::make_shared<Backend>(
             Backend{.begin = [core = core_.get()](Arrival arrival) { core->begin(std::move(arrival)); },
                     .cluster_body = [core = core_.get()] { return core->cluster_body(); },
-                    .decision_body = [core = core_.get()](std::string_view id) { return core->decision_body(id); }})),
+                    .decision_body = [core = core_.get()](
+                                         std::string_view id,
+                                         std::string_view tenant) { return core->decision_body(id, tenant); }})),
         door_({.requests_max = config.requests_max,
                .wait_for_workers = config.conductor.admission == conductor::AdmissionPolicy::kNone,
                .tenants = config.tenants},

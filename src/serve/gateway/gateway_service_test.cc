@@ -366,6 +366,16 @@ TEST_F(TenantsTest, WithoutAKnownKeyNothingIsServed) {
   }
 }
 
+TEST_F(TenantsTest, NobodyIsToldOfAnotherTenantsRequests) {
+  add_workers(1, 1);
+  const auto response = post("/v1/completions", completion("hello", 2), with("search-key"));
+  ASSERT_EQ(response.status, 200u) << response.body;
+  const std::string path = "/mooncake/decisions/" + response.headers.at("x-request-id");
+  EXPECT_EQ(get(path).status, 401u);
+  EXPECT_EQ(request("GET", path, "", with("batch-key")).status, 404u);
+  EXPECT_EQ(request("GET", path, "", with("search-key")).status, 200u);
+}
+
 TEST_F(TenantsTest, TenantsDoNotFindEachOthersPrompts) {
   add_workers(2, 1);
   const std::string prompt = prompt_text(400, 3);

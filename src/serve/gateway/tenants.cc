@@ -52,13 +52,13 @@ Status Tenants::add(const Named& tenant, bool share_cache) {
     return bad(fmt::format("a tenant's name has 1 to {} bytes, got {}", kTenantNameBytesMax, tenant.name.size()));
   }
   if (tenant.weight == 0 || tenant.weight > conductor::kTenantWeightMax) {
-    return bad(fmt::format("tenant {} has a weight of {}; expected 1 to {}", tenant.name, tenant.weight,
-                           conductor::kTenantWeightMax));
+    return bad(
+        fmt::format("a tenant has a weight of {}; expected 1 to {}", tenant.weight, conductor::kTenantWeightMax));
   }
   const conductor::TenantId id = conductor::tenant_id(tenant.name);
   for (const ServedTenant& other : tenants_) {
     if (other.turn.id != id) continue;
-    return bad(fmt::format("tenants {} and {} cannot be told apart; rename one", other.name, tenant.name));
+    return bad(fmt::format("tenant number {} cannot be told apart from one before it; rename it", tenants_.size() + 1));
   }
   tenants_.push_back({.name = tenant.name,
                       .turn = {.id = id, .weight = tenant.weight},
@@ -68,14 +68,13 @@ Status Tenants::add(const Named& tenant, bool share_cache) {
 
 Status Tenants::add(const Key& key) {
   if (key.tenant >= tenants_.size()) return bad("a key belongs to a tenant that there is not");
-  const std::string& name = tenants_[key.tenant].name;
   if (key.key.size() < kApiKeyBytesMin || key.key.size() > kApiKeyBytesMax) {
-    return bad(fmt::format("a key of tenant {} has {} bytes; expected {} to {}", name, key.key.size(), kApiKeyBytesMin,
-                           kApiKeyBytesMax));
+    return bad(fmt::format("key number {} has {} bytes; expected {} to {}", keys_.size() + 1, key.key.size(),
+                           kApiKeyBytesMin, kApiKeyBytesMax));
   }
   const Digest digest = digest_of(key.key);
   if (std::ranges::find(keys_, digest, &HashedKey::digest) != keys_.end()) {
-    return bad(fmt::format("a key of tenant {} is there twice", name));
+    return bad(fmt::format("key number {} is there twice", keys_.size() + 1));
   }
   keys_.push_back({.digest = digest, .tenant = key.tenant});
   return {};

@@ -94,7 +94,7 @@ class Reader {
 
   std::optional<std::string> read_tenant(const Json& json, TraceRequest& request) {
     const auto found = json.find("tenant");
-    if (found == json.end()) return std::nullopt;
+    if (found == json.end() || found->is_null()) return std::nullopt;
     if (!found->is_string() && !found->is_number_unsigned()) return "expected a name or a number in \"tenant\"";
     const std::string name = found->is_string() ? found->get<std::string>() : found->dump();
     const auto known = std::ranges::find(trace_.tenants, name);
@@ -106,7 +106,7 @@ class Reader {
   }
   static std::optional<std::string> read_priority(const Json& json, TraceRequest& request) {
     const auto found = json.find("priority");
-    if (found == json.end()) return std::nullopt;
+    if (found == json.end() || found->is_null()) return std::nullopt;
     const auto priority = conductor::parse_priority(found->is_string() ? found->get<std::string>() : found->dump());
     if (!priority.ok()) return priority.status().message();
     request.priority = *priority;
