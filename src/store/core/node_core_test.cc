@@ -320,7 +320,7 @@ TEST_P(NodeCoreLaws, HoldOnRandomTraffic) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, NodeCoreLaws,
-                         testing::Combine(testing::Range<std::uint64_t>(1, 9),
+                         testing::Combine(testing::Range<std::uint64_t>(1, 4),
                                           testing::ValuesIn(node_eviction_names())),
                          [](const auto& param) {
                            return std::string(std::get<1>(param.param)) + std::to_string(std::get<0>(param.param));

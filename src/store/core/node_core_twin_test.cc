@@ -264,7 +264,7 @@ TEST_P(NodeCoreTwin, TheSameObjectsGoOnRandomCommands) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, NodeCoreTwin,
-                         testing::Combine(testing::Values("lru", "fifo"), testing::Range<std::uint64_t>(1, 6)),
+                         testing::Combine(testing::Values("lru", "fifo"), testing::Range<std::uint64_t>(1, 4)),
                          [](const auto& param) {
                            return std::string(std::get<0>(param.param)) + std::to_string(std::get<1>(param.param));
                          });
