@@ -2,8 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <fstream>
-
+#include "cli/text_file.h"
 #include "kvcache/cost_profile_json.h"
 
 namespace mooncake::cli {
@@ -12,17 +11,7 @@ namespace {
 constexpr std::string_view kSuffix = ".json";
 
 Result<kvcache::CostProfile> read_profile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kProfileBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.eof() && (file.gcount() == 0 || file.bad())) {
-    return Status(Code::kNotFound, fmt::format("the cost profile {} cannot be read", path));
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kProfileBytesMax) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("{} is longer than {} bytes: no cost profile", path, kProfileBytesMax));
-  }
+  MC_ASSIGN_OR_RETURN(const std::string text, read_text_file(path, kProfileBytesMax, "cost profile"));
   auto profile = kvcache::parse_cost_profile(text);
   if (!profile.ok()) return profile.status().annotate(path);
   return profile;

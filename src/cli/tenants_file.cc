@@ -3,12 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <fstream>
-#include <optional>
 #include <vector>
 
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
+
+#include "cli/text_file.h"
 
 namespace mooncake::cli {
 namespace {
@@ -89,17 +89,7 @@ Result<std::shared_ptr<const Tenants>> parse_tenants(std::string_view text, cons
 
 Result<std::shared_ptr<const Tenants>> read_tenants(const std::string& path) {
   if (path.empty()) return Tenants::everybody();
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kTenantsFileBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.eof() && (file.gcount() == 0 || file.bad())) {
-    return Status(Code::kNotFound, fmt::format("the file of tenants {} cannot be read", path));
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kTenantsFileBytesMax) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("{} is longer than {} bytes: no file of tenants", path, kTenantsFileBytesMax));
-  }
+  MC_ASSIGN_OR_RETURN(const std::string text, read_text_file(path, kTenantsFileBytesMax, "file of tenants"));
   return parse_tenants(text, path);
 }
 

@@ -7,8 +7,8 @@
 namespace mooncake::conductor {
 namespace {
 
-/// Pools that serve so many requests an instance and second in time; of ten times as many as an instance, those beyond
-/// that break the objective.
+/// Pools that serve so many requests an instance and second in time. Of what comes beyond that, each breaks the
+/// objective of that pool.
 struct Pools {
   PoolSizes sizes;
   double arrivals = 0;     // a second

@@ -1,13 +1,12 @@
 // FrontDoor: the HTTP side of the gateway: routes requests, refuses early what is hopeless, prepares the rest on the
 // HTTP threads and hands it to the loop.
 //
-// Whatever is under /v1/ and costs something needs an API key, if the gateway has tenants. Then there are two stages
+// If the gateway has tenants, /v1/, /tokenize and what is said of single requests need an API key. There are two stages
 // before a request costs anything: without reading its body, when nobody could serve it in time (the LoadBoard); then
 // by its fields. The Conductor's verdict, with block keys, is the third. Threads: handle() is called on any HTTP
 // thread; the backend runs on the loop.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
