@@ -122,6 +122,11 @@ void add_scheduling(Table& table) {
   table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, in milliseconds.");
 }
 
+void add_elastic(Table& table) {
+  table.boolean("elastic", "false",
+                "Workers change between prefill and decode when one of the two breaks its objective more often.");
+}
+
 void add_pool(Table& table) {
   table.integer("pool_bytes", "536870912", 1 << 20, 1024 * kGibibyte, "Memory of one store node for KVCache blocks.");
   const std::span<const std::string_view> policies = store::node_eviction_names();
@@ -232,6 +237,7 @@ void add_up(Table& table) {
   add_scheduling(table);
   add_tenants(table);
   add_decision_log(table);
+  add_elastic(table);
   add_pool(table);
   table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
   table.boolean("restart", "true", "Start a process again when it died.");
@@ -273,6 +279,7 @@ void add_roles(Table& table) {
   add_scheduling(table);
   add_tenants(table);
   add_decision_log(table);
+  add_elastic(table);
   table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
 }
 

@@ -1,4 +1,8 @@
-// `mooncake worker --role prefill|decode`: an engine that serves its half of a request.
+// `mooncake worker --role prefill|decode`: an engine that serves its half of a request, or the other half when a
+// gateway asks it to.
+#include <optional>
+#include <string>
+
 #include "cli/role_commands.h"
 #include "cli/service_process.h"
 #include "serve/worker/worker_service.h"
@@ -17,10 +21,10 @@ std::uint32_t sequences_max(std::int64_t wanted, serve::WorkerRole role, const s
   return engine == "simulated" ? kSimulatedDecodeSequences : kDecodeSequences;
 }
 
-Result<serve::WorkerConfig> worker_config(const Invocation& invocation) {
+Result<serve::WorkerConfig> worker_config(const Invocation& invocation, serve::WorkerRole role) {
   const Config& config = invocation.config;
   serve::WorkerConfig worker;
-  MC_ASSIGN_OR_RETURN(worker.role, serve::parse_worker_role(config.text("worker.role")));
+  worker.role = role;
   worker.name = config.text("worker.name");
   worker.master = config.text("worker.master");
   worker.attached_node = config.text("worker.node");
@@ -35,18 +39,40 @@ Result<serve::WorkerConfig> worker_config(const Invocation& invocation) {
   return worker;
 }
 
-}  // namespace
-
-int run_worker(const Invocation& invocation) {
+/// Serves in one role until the process is to end, or until a gateway wants the other role, which is then in `wanted`.
+int run_role(const Invocation& invocation, serve::WorkerRole role, std::optional<serve::WorkerRole>& wanted) {
   return run_member(invocation, "worker", [&](ServiceProcess& process) -> Status {
     MC_RETURN_IF_ERROR(process.start_admin(invocation.config.text("worker.metrics")));
-    MC_ASSIGN_OR_RETURN(serve::WorkerConfig config, worker_config(invocation));
+    MC_ASSIGN_OR_RETURN(serve::WorkerConfig config, worker_config(invocation, role));
+    serve::WorkerCallbacks callbacks{
+        .joined = [&process, role] { process.announce_ready({.role = std::string(worker_role_name(role))}); },
+        .take_role =
+            [&process, &wanted](serve::WorkerRole other) {
+              wanted = other;
+              process.loop().stop();
+            }};
     MC_ASSIGN_OR_RETURN(const auto service,
                         serve::WorkerService::create(std::move(config), process.transfer(), process.loop(),
-                                                     process.metrics(), [&process] { process.announce_ready(); }));
+                                                     process.metrics(), std::move(callbacks)));
     process.run([&service](Deadline deadline, Task done) { service->drain(deadline, std::move(done)); });
     return {};
   });
+}
+
+}  // namespace
+
+// A change of role is a new life in every respect but the process: engine, memory, connections and epoch are new.
+int run_worker(const Invocation& invocation) {
+  const auto configured = serve::parse_worker_role(invocation.config.text("worker.role"));
+  if (!configured.ok()) return fail(configured.status());
+  std::optional<serve::WorkerRole> role = *configured;
+  int status = kExitOk;
+  while (status == kExitOk && role) {
+    std::optional<serve::WorkerRole> wanted;
+    status = run_role(invocation, *role, wanted);
+    role = wanted;
+  }
+  return status;
 }
 
 }  // namespace mooncake::cli

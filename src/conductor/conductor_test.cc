@@ -117,6 +117,21 @@ TEST(Conductor, DrainingInstanceGetsNothingNew) {
   for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(cluster.ask(i, make_keys(i, 3)).prefill, InstanceId{1});
 }
 
+TEST(Conductor, AnInstanceMayComeBackInTheOtherRole) {
+  Cluster cluster;
+  ASSERT_EQ(cluster.ask(1, make_keys(1, 10)).prefill, InstanceId{0});
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDraining, .id = InstanceId{0}}, at(0));
+  cluster.conductor->on_phase(RequestNumber{1}, Phase::kPrefillEnd, at(0));
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{0}}, at(0));
+  cluster.conductor->on_instance(up(0, Role::kDecode, 0), at(0));
+  const Decision decision = cluster.ask(2, make_keys(2, 10));
+  EXPECT_EQ(decision.prefill, InstanceId{1});
+  EXPECT_EQ(decision.decode, InstanceId{0}) << "request 1 decodes on 2";
+  cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{0}}, at(0));
+  cluster.conductor->on_instance(up(0, Role::kPrefill, 0), at(0));
+  EXPECT_EQ(cluster.ask(3, make_keys(3, 10)).prefill, InstanceId{0}) << "with nothing left of what it decoded";
+}
+
 TEST(Conductor, WithoutInstancesItRefusesAndSaysWhich) {
   Cluster cluster;
   cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{2}}, at(0));

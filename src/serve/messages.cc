@@ -94,4 +94,10 @@ std::string encode_cancel(std::string_view id) {
   return request.SerializeAsString();
 }
 
+std::string encode_change_role(std::string_view role) {
+  pb::ChangeRoleRequest request;
+  request.set_role(std::string(role));
+  return request.SerializeAsString();
+}
+
 }  // namespace mooncake::serve

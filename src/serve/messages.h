@@ -62,6 +62,8 @@ struct WorkerStats {
 std::string encode(const PrefillReport& report);
 std::string encode(const WorkerStats& stats);
 std::string encode_cancel(std::string_view id);
+/// `role`: "prefill" or "decode".
+std::string encode_change_role(std::string_view role);
 
 /// Times that are no numbers or negative come out as 0, others as kWireTimeMsMax at most. @return kCorrupt for bytes
 /// that are no such message.

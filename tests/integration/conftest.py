@@ -5,6 +5,7 @@ from cluster import BINARY, Cluster
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "llama: minutes of the llama engine's time; sanitized builds run the others")
+    config.addinivalue_line("markers", "slow: more than a minute; sanitized builds run the others")
     config.addinivalue_line("markers", "figure: judges a figure; meaningless in a sanitized build")
     if not BINARY.exists():
         raise pytest.UsageError(f"no binary at {BINARY}: run `make build`, or set MOONCAKE_BINARY")

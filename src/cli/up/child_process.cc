@@ -93,13 +93,13 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       pidfd_(std::exchange(other.pidfd_, -1)),
       ready_(std::exchange(other.ready_, -1)),
-      line_(std::move(other.line_)) {}
+      unread_(std::move(other.unread_)) {}
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   std::swap(pid_, other.pid_);
   std::swap(pidfd_, other.pidfd_);
   std::swap(ready_, other.ready_);
-  std::swap(line_, other.line_);
+  std::swap(unread_, other.unread_);
   return *this;
 }
 
@@ -119,19 +119,19 @@ void ChildProcess::close_fds() {
 
 std::string ChildProcess::read_ready() {
   std::array<char, 4096> buffer;
-  while (ready_ >= 0) {
+  for (;;) {
+    if (const std::size_t end = unread_.find('\n'); end != std::string::npos) {
+      std::string line = unread_.substr(0, end);
+      unread_.erase(0, end + 1);
+      return line;
+    }
+    if (ready_ < 0) return {};
     const ssize_t got = ::read(ready_, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return {};
-    if (got > 0) line_.append(buffer.data(), static_cast<std::size_t>(got));
-    const std::size_t end = line_.find('\n');
-    if (end != std::string::npos) {
-      ::close(std::exchange(ready_, -1));
-      return line_.substr(0, end);
-    }
-    if (got <= 0 || line_.size() > kReadyLineBytesMax) ::close(std::exchange(ready_, -1));
+    if (got > 0) unread_.append(buffer.data(), static_cast<std::size_t>(got));
+    if (got <= 0 || unread_.size() > kReadyLineBytesMax) ::close(std::exchange(ready_, -1));
   }
-  return {};
 }
 
 void ChildProcess::signal(int signum) const {

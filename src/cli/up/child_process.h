@@ -2,7 +2,7 @@
 //
 // The child is this same program with other arguments. It runs in a process group of its own, so that Ctrl-C in a
 // terminal reaches `up` alone, which then ends the others in order. If `up` dies, however that happens, the kernel
-// kills the child (PR_SET_PDEATHSIG). It says that it is ready, or why it cannot be, by one line of JSON on descriptor
+// kills the child (PR_SET_PDEATHSIG). It says that it is ready, or why it cannot be, by a line of JSON on descriptor
 // kReadyFd; standard output and error go to a file.
 //
 // Thread-compatible. The parent-death signal is bound to the thread that calls start(): it must live as long as `up`.
@@ -38,10 +38,11 @@ class ChildProcess {
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// Readable once the process has ended.
   [[nodiscard]] int exit_fd() const { return pidfd_; }
-  /// Readable when read_ready() may have news; -1 once the line is complete or can no longer come.
+  /// Readable when read_ready() may have news; -1 once none can come any more.
   [[nodiscard]] int ready_fd() const { return ready_; }
 
-  /// Takes what the child has written so far. @return the whole line, once; empty while it is incomplete.
+  /// Takes what the child has written so far. @return its next whole line; empty if there is none yet. To be called
+  /// until then.
   std::string read_ready();
 
   /// Sends a signal; no-op when it has been reaped.
@@ -57,7 +58,7 @@ class ChildProcess {
   pid_t pid_ = -1;  ///< -1 once reaped or moved from
   int pidfd_ = -1;
   int ready_ = -1;
-  std::string line_;
+  std::string unread_;  ///< what came after the last whole line
 };
 
 }  // namespace mooncake::cli

@@ -27,12 +27,14 @@ std::string await_line(ChildProcess& child) {
   return line;
 }
 
-TEST(ChildProcess, ReadyLineArrivesWhole) {
+TEST(ChildProcess, ReadyLinesArriveWholeAndOneByOne) {
   const ScratchDir scratch;
-  auto child = shell(scratch, "printf '{\"a\":' >&3; printf '1}\\nmore' >&3; exec sleep 60");
+  auto child = shell(scratch, "printf '{\"a\":' >&3; printf '1}\\n2\\nmore' >&3; exec 3>&-; exec sleep 60");
   ASSERT_TRUE(child.ok()) << child.status().to_string();
   EXPECT_EQ(await_line(*child), "{\"a\":1}");
-  EXPECT_EQ(child->ready_fd(), -1);
+  EXPECT_EQ(child->read_ready(), "2");
+  EXPECT_EQ(await_line(*child), "");
+  EXPECT_EQ(child->ready_fd(), -1) << "nothing can come any more";
 }
 
 TEST(ChildProcess, ExitStatusAndOutputAreKept) {

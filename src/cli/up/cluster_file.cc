@@ -50,7 +50,7 @@ Result<std::string> read_cluster_url(const std::string& cluster_file) {
 }
 
 std::string ready_line(const ReadyLine& ready) {
-  return dump({{"endpoint", ready.endpoint}, {"metrics", ready.metrics}, {"model", ready.model}});
+  return dump({{"role", ready.role}, {"endpoint", ready.endpoint}, {"metrics", ready.metrics}, {"model", ready.model}});
 }
 
 std::string ready_error_line(std::string_view message) { return dump({{"error", message}}); }
@@ -61,7 +61,8 @@ Result<ReadyLine> parse_ready_line(std::string_view line) {
     if (std::string error = text_or_empty(json, "error"); !error.empty()) {
       return Status(Code::kUnavailable, std::move(error));
     }
-    ReadyLine ready{.endpoint = text_or_empty(json, "endpoint"),
+    ReadyLine ready{.role = text_or_empty(json, "role"),
+                    .endpoint = text_or_empty(json, "endpoint"),
                     .metrics = text_or_empty(json, "metrics"),
                     .model = text_or_empty(json, "model")};
     if (!ready.endpoint.empty()) return ready;

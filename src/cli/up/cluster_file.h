@@ -24,14 +24,15 @@ std::string cluster_json(std::string_view url, const std::vector<ClusterEntry>& 
 /// The gateway's URL in a cluster.json. @return kNotFound without such a file (no cluster is up there), kCorrupt.
 Result<std::string> read_cluster_url(const std::string& cluster_file);
 
-/// What a process says on its ready descriptor, once.
+/// What a process says on its ready descriptor: once, and a worker again after each change of its role.
 struct ReadyLine {
+  std::string role{};  ///< of a worker, what it serves as; of the others: empty
   std::string endpoint{};
   std::string metrics{};
   std::string model{};  ///< of the gateway: the id that requests name; of the others: empty
 };
 
-/// {"endpoint", "metrics", "model"} and a line feed.
+/// {"role", "endpoint", "metrics", "model"} and a line feed.
 std::string ready_line(const ReadyLine& ready);
 /// {"error": message} and a line feed: the process cannot start, and why.
 std::string ready_error_line(std::string_view message);

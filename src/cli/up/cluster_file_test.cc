@@ -31,8 +31,9 @@ TEST(ClusterFile, AbsentAndForeignFilesAreToldApart) {
 }
 
 TEST(ReadyLine, SurvivesItsOwnFormat) {
-  auto ready = parse_ready_line(ready_line({"127.0.0.1:1", "http://127.0.0.1:2/metrics", "smollm2"}));
+  auto ready = parse_ready_line(ready_line({"decode", "127.0.0.1:1", "http://127.0.0.1:2/metrics", "smollm2"}));
   ASSERT_TRUE(ready.ok());
+  EXPECT_EQ(ready->role, "decode");
   EXPECT_EQ(ready->endpoint, "127.0.0.1:1");
   EXPECT_EQ(ready->metrics, "http://127.0.0.1:2/metrics");
   EXPECT_EQ(ready->model, "smollm2");

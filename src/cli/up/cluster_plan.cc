@@ -18,6 +18,10 @@ class Arguments {
     words_.push_back(std::move(value));
     return *this;
   }
+  Arguments& add(std::string_view flag) {
+    words_.emplace_back(flag);
+    return *this;
+  }
   Arguments& add_unless_empty(std::string_view flag, const std::string& value) {
     return value.empty() ? *this : add(flag, value);
   }
@@ -49,6 +53,7 @@ void add_gateway(Arguments& arguments, const UpConfig& config, const std::string
       .add_unless_empty("--decision-log", config.decision_log)
       .add("--ttft-slo-s", fmt::format("{}", config.ttft_slo_s))
       .add("--tbt-slo-ms", fmt::format("{}", config.tbt_slo_ms));
+  if (config.elastic) arguments.add("--elastic");
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct UpConfig {
   std::string profile;  ///< the gateway's --profile; empty: not given
   std::string placement;
   std::string admission;
+  bool elastic = false;
   double t_d_s = 0;
   std::string tenants;       ///< file of API keys; empty: none
   std::string decision_log;  ///< empty: none

@@ -83,9 +83,7 @@ void Supervisor::wait_for_events() {
   for (std::size_t i = 0; i < processes_.size(); ++i) {
     Process& process = processes_[i];
     // The line first: a process that says why it cannot start exits right after.
-    if (fds[1 + 2 * i].revents != 0 && process.child) {
-      if (const std::string line = process.child->read_ready(); !line.empty()) on_ready_line(process, line);
-    }
+    if (fds[1 + 2 * i].revents != 0 && process.child) read_ready_lines(process);
     if (fds[2 + 2 * i].revents != 0 && process.child) on_exit(process);
   }
 }
@@ -102,6 +100,12 @@ void Supervisor::on_signal() {
   }
 }
 
+void Supervisor::read_ready_lines(Process& process) {
+  for (std::string line = process.child->read_ready(); !line.empty(); line = process.child->read_ready()) {
+    on_ready_line(process, line);
+  }
+}
+
 void Supervisor::on_ready_line(Process& process, const std::string& line) {
   auto ready = parse_ready_line(line);
   if (!ready.ok()) {
@@ -111,7 +115,10 @@ void Supervisor::on_ready_line(Process& process, const std::string& line) {
     notice_(why);
     return;  // it exits now, and on_exit() starts it again
   }
+  const bool again = process.ready.has_value();
   process.ready = std::move(ready).value();
+  // Should it die, it comes back in the role that it has taken on.
+  if (!process.ready->role.empty()) process.plan.role = process.ready->role;
   process.endpoint = process.ready->endpoint;
   process.ready_by = Instant::max();
   log_info("{} is ready at {}", process.plan.name, process.endpoint);
@@ -121,7 +128,8 @@ void Supervisor::on_ready_line(Process& process, const std::string& line) {
     model_ = process.ready->model;
   }
   if (phase_ == Phase::kRunning) {
-    notice_(fmt::format("{} is back (pid {})", process.plan.name, process.child->pid()));
+    notice_(again ? fmt::format("{} serves as {} now", process.plan.name, process.plan.role)
+                  : fmt::format("{} is back (pid {})", process.plan.name, process.child->pid()));
     write_cluster_file();
   } else if (&process == &processes_.front()) {
     start_all_but_the_master();
@@ -133,10 +141,7 @@ void Supervisor::on_ready_line(Process& process, const std::string& line) {
 }
 
 void Supervisor::on_exit(Process& process) {
-  // What it said last may still be in the pipe.
-  if (process.child->ready_fd() >= 0) {
-    if (const std::string line = process.child->read_ready(); !line.empty()) on_ready_line(process, line);
-  }
+  read_ready_lines(process);  // what it said last may still be in the pipe
   const std::string how = process.child->reap();
   process.child.reset();
   process.ready.reset();

@@ -68,6 +68,7 @@ class Supervisor {
 
   void wait_for_events();
   void on_signal();
+  void read_ready_lines(Process& process);
   void on_ready_line(Process& process, const std::string& line);
   void on_exit(Process& process);
   void on_time();

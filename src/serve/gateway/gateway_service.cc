@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "conductor/journal.h"
 #include "kvcache/cost_model.h"
+#include "serve/gateway/cluster_actions.h"
 #include "serve/gateway/dispatcher.h"
 #include "serve/gateway/front_door.h"
 #include "serve/methods.h"
@@ -68,10 +69,11 @@ class GatewayCore {
                              .epoch = random_seed(),
                              .attached_node = {},
                              .model = front_.layout.model.to_string()};
+    if (config_.conductor.elastic) actions_.emplace(self, *conductor_, instances_, engine_);
     membership_ = store::Membership::create(
         {.master = config_.master, .self = self, .watch_members = true, .watch_cache = true}, engine_,
         {.joined = config_.on_joined ? config_.on_joined : [] {},
-         .members = [this](const std::vector<store::Member>& members) { instances_.on_members(members); },
+         .members = [this](const std::vector<store::Member>& members) { on_members(members); },
          .cache = [this](std::vector<store::CacheChange> changes) { on_cache(std::move(changes)); }});
   }
 
@@ -102,6 +104,11 @@ class GatewayCore {
 
  private:
   [[nodiscard]] Instant now() const { return loop_.clock().now(); }
+
+  void on_members(const std::vector<store::Member>& members) {
+    instances_.on_members(members);
+    if (actions_) actions_->on_members(members);
+  }
 
   void on_change(const conductor::InstanceChange& change) {
     conductor_->on_instance(change, now());
@@ -160,6 +167,7 @@ class GatewayCore {
   InstanceTable instances_;
   Placer placer_;
   Dispatcher dispatcher_;
+  std::optional<ClusterActions> actions_;          // of an elastic cluster
   std::unique_ptr<store::Membership> membership_;  // last: it calls into the others
 };
 

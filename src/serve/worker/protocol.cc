@@ -191,6 +191,11 @@ Result<RequestId> parse_cancel(std::string_view payload) {
   return wire.request_id();
 }
 
+Result<WorkerRole> parse_change_role(std::string_view payload) {
+  MC_ASSIGN_OR_RETURN(const auto wire, parse<pb::ChangeRoleRequest>(payload));
+  return parse_worker_role(wire.role());
+}
+
 Result<ReserveAnswer> parse_reserve_reply(std::string_view payload) {
   auto wire = parse<pb::ReserveReply>(payload);
   if (!wire.ok()) return Status(Code::kInternal, wire.status().message());

@@ -77,6 +77,7 @@ struct TestWorkerConfig {
   std::uint32_t sequences_max = 8;
   std::uint64_t arena_bytes = 64ull << 20;
   engine::simulated::SimulatedTimes times{Nanos{0}, Nanos{0}};
+  WorkerCallbacks callbacks{};
 };
 
 class TestWorker : public TestProcess {
@@ -96,7 +97,7 @@ class TestWorker : public TestProcess {
                                     .attached_node = "",
                                     .arena_bytes = config.arena_bytes},
                                    std::make_unique<engine::simulated::SimulatedEngine>(engine, config.times), &store_,
-                                   transfer(), loop(), metrics());
+                                   transfer(), loop(), metrics(), std::move(config.callbacks));
     CHECK(service.ok());
     service_ = std::move(service).value();
     loop().start();

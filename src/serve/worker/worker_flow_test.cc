@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kvcache/chunk_plan.h"
+#include "serve/messages.h"
 #include "serve/worker/test_cluster.h"
 
 namespace mooncake::serve {
@@ -340,6 +341,36 @@ TEST_F(WorkerFlow, ADrainingWorkerFinishesWhatItHasAndRefusesTheRest) {
       Code::kUnavailable);
   drained.get_future().wait();
   EXPECT_EQ(gateway_.await("r1").tokens, reference_answer(test_prompt(100, 1), running.sampling()));
+}
+
+TEST_F(WorkerFlow, AWorkerFinishesWhatItHasBeforeItTakesTheOtherRole) {
+  std::promise<WorkerRole> taken;
+  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0");
+  TestWorker decode({.role = WorkerRole::kDecode,
+                     .name = "decode-0",
+                     .times = {Nanos{0}, Millis(1)},
+                     .callbacks = {.take_role = [&taken](WorkerRole role) { taken.set_value(role); }}},
+                    store_);
+  const auto running = request("r1", test_prompt(100, 1), 100, decode);
+  reply_of(gateway_.prefill(prefill->endpoint(), running));
+  EXPECT_TRUE(gateway_.call(decode.endpoint(), kMethodChangeRole, encode_change_role("decode")).ok()) << "it is that";
+  EXPECT_FALSE(gateway_.stats(decode.endpoint()).draining());
+  for (int times = 0; times < 2; ++times) {
+    EXPECT_TRUE(gateway_.call(decode.endpoint(), kMethodChangeRole, encode_change_role("prefill")).ok());
+  }
+  EXPECT_TRUE(gateway_.stats(decode.endpoint()).draining());
+  EXPECT_EQ(taken.get_future().get(), WorkerRole::kPrefill);
+  EXPECT_EQ(gateway_.await("r1").tokens, reference_answer(test_prompt(100, 1), running.sampling()));
+}
+
+TEST_F(WorkerFlow, AWorkerWhoseOwnerCannotGiveItAnotherRoleRefuses) {
+  const auto prefill = worker(WorkerRole::kPrefill, "prefill-0");
+  const auto ask = [&](const std::string& role) {
+    return gateway_.call(prefill->endpoint(), kMethodChangeRole, encode_change_role(role)).status().code();
+  };
+  EXPECT_EQ(ask("decode"), Code::kUnsupported);
+  EXPECT_EQ(ask("master"), Code::kInvalidArgument);
+  EXPECT_FALSE(gateway_.stats(prefill->endpoint()).draining());
 }
 
 // The arena has room for two prompts, 200 of one tenant are there, and one of another comes: it must not hold the

@@ -38,8 +38,9 @@ class Worker : public std::enable_shared_from_this<Worker> {
  public:
   Worker(WorkerConfig config, std::unique_ptr<EngineRunner> runner, std::unique_ptr<store::StoreClient> owned_store,
          store::StoreClient* store, transfer::TransferEngine& transfer, Executor& loop, Metrics& metrics,
-         const WorkerMemory& memory)
+         const WorkerMemory& memory, WorkerCallbacks callbacks)
       : config_(std::move(config)),
+        callbacks_(std::move(callbacks)),
         runner_(std::move(runner)),
         owned_store_(std::move(owned_store)),
         metrics_(metrics, std::string(worker_role_name(config_.role))),
@@ -70,7 +71,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   }
 
   void serve();
-  void join(std::function<void()> joined);
+  void join();
   void drain(Deadline deadline, Task done);
   [[nodiscard]] const engine::ModelInfo& model() const { return runner_->facts().model; }
 
@@ -88,10 +89,12 @@ class Worker : public std::enable_shared_from_this<Worker> {
   }
   void on_cancel(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
   void on_stats(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
+  void on_change_role(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
   [[nodiscard]] bool idle() const { return prefill_ ? prefill_->idle() : decode_->idle(); }
   void check_drained(Deadline deadline);
 
   const WorkerConfig config_;
+  const WorkerCallbacks callbacks_;
   const std::unique_ptr<EngineRunner> runner_;
   const std::unique_ptr<store::StoreClient> owned_store_;
   WorkerMetrics metrics_;
@@ -122,6 +125,7 @@ void Worker::serve() {
   }
   serve(kMethodCancel, &Worker::on_cancel);
   serve(kMethodStats, &Worker::on_stats);
+  serve(kMethodChangeRole, &Worker::on_change_role);
   context_.transfer.on_peer_lost([weak = weak_from_this()](transfer::PeerHandle peer) {
     const auto self = weak.lock();
     if (!self) return;
@@ -142,7 +146,18 @@ void Worker::on_stats(transfer::PeerHandle, std::string_view, transfer::Responde
   responder.reply(encode(prefill_ ? prefill_->stats() : decode_->stats()));
 }
 
-void Worker::join(std::function<void()> joined) {
+void Worker::on_change_role(transfer::PeerHandle, std::string_view payload, transfer::Responder responder) {
+  const auto role = parse_change_role(payload);
+  if (!role.ok()) return responder.reply(role.status());
+  if (!callbacks_.take_role) return responder.reply(Status(Code::kUnsupported, "this worker keeps its role"));
+  if (*role != config_.role && !drained_) {
+    log_info("asked to serve as {}", worker_role_name(*role));
+    drain(context_.now() + config_.request_time_max, [this, wanted = *role] { callbacks_.take_role(wanted); });
+  }
+  responder.reply(std::string());
+}
+
+void Worker::join() {
   if (config_.master.empty()) return;
   store::Member self{.role = std::string(worker_role_name(config_.role)),
                      .name = config_.name,
@@ -151,7 +166,7 @@ void Worker::join(std::function<void()> joined) {
                      .attached_node = config_.attached_node,
                      .model = context_.limits.model};
   membership_ = store::Membership::create({.master = config_.master, .self = std::move(self)}, context_.transfer,
-                                          {.joined = std::move(joined), .members = nullptr, .cache = nullptr});
+                                          {.joined = callbacks_.joined, .members = nullptr, .cache = nullptr});
 }
 
 void Worker::drain(Deadline deadline, Task done) {
@@ -159,6 +174,7 @@ void Worker::drain(Deadline deadline, Task done) {
   if (prefill_) prefill_->refuse_new();
   if (decode_) decode_->refuse_new();
   drained_ = std::move(done);
+  context_.loop.cancel(drain_timer_);
   check_drained(deadline);
 }
 
@@ -191,7 +207,7 @@ struct Wiring {
 Result<std::unique_ptr<WorkerService>> assemble(WorkerConfig config, const EngineRunner::Make& make,
                                                 std::unique_ptr<store::StoreClient> owned_store,
                                                 store::StoreClient* store, const Wiring& wiring,
-                                                std::function<void()> joined) {
+                                                WorkerCallbacks callbacks) {
   if (config.name.empty()) return Status(Code::kInvalidArgument, "a worker needs a name");
   MC_ASSIGN_OR_RETURN(auto runner, EngineRunner::create(make, wiring.loop));
   const EngineFacts& facts = runner->facts();
@@ -207,10 +223,11 @@ Result<std::unique_ptr<WorkerService>> assemble(WorkerConfig config, const Engin
     static_cast<void>(segment);  // lives as long as the memory: until the transfer engine ends
   }
   log_info("{} worker {} serves model {}", worker_role_name(config.role), config.name, facts.model.id);
-  const auto worker = std::make_shared<Worker>(std::move(config), std::move(runner), std::move(owned_store), store,
-                                               wiring.transfer, wiring.loop, wiring.metrics, parts);
+  const auto worker =
+      std::make_shared<Worker>(std::move(config), std::move(runner), std::move(owned_store), store, wiring.transfer,
+                               wiring.loop, wiring.metrics, parts, std::move(callbacks));
   worker->serve();
-  worker->join(std::move(joined));
+  worker->join();
   return std::unique_ptr<WorkerService>(new WorkerServiceImpl(worker));
 }
 
@@ -226,25 +243,25 @@ std::string_view worker_role_name(WorkerRole role) { return role == WorkerRole::
 
 Result<std::unique_ptr<WorkerService>> WorkerService::create(WorkerConfig config, transfer::TransferEngine& transfer,
                                                              Executor& loop, Metrics& metrics,
-                                                             std::function<void()> joined) {
+                                                             WorkerCallbacks callbacks) {
   MC_ASSIGN_OR_RETURN(auto store, store::StoreClient::create(
                                       {.master = config.master, .preferred_node = config.attached_node}, transfer));
   store::StoreClient* const borrowed = store.get();
   const engine::EngineConfig engine = config.engine;
   return assemble(
       std::move(config), [engine] { return engine::make_engine(engine); }, std::move(store), borrowed,
-      {transfer, loop, metrics}, std::move(joined));
+      {transfer, loop, metrics}, std::move(callbacks));
 }
 
 Result<std::unique_ptr<WorkerService>> WorkerService::create_with(WorkerConfig config,
                                                                   std::unique_ptr<engine::Engine> engine,
                                                                   store::StoreClient* store,
                                                                   transfer::TransferEngine& transfer, Executor& loop,
-                                                                  Metrics& metrics) {
+                                                                  Metrics& metrics, WorkerCallbacks callbacks) {
   auto made = std::make_shared<std::unique_ptr<engine::Engine>>(std::move(engine));
   return assemble(
       std::move(config), [made]() -> Result<std::unique_ptr<engine::Engine>> { return std::move(*made); }, nullptr,
-      store, {transfer, loop, metrics}, nullptr);
+      store, {transfer, loop, metrics}, std::move(callbacks));
 }
 
 }  // namespace mooncake::serve

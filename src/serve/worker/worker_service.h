@@ -45,27 +45,35 @@ struct WorkerConfig {
   Nanos request_time_max = Seconds(600);  ///< a request's deadline is capped to this
 };
 
+struct WorkerCallbacks {
+  /// The master knows this worker. Once, on the loop.
+  std::function<void()> joined{};
+  /// A gateway asked for the other role, and no request is left: the owner destroys the service and creates one of that
+  /// role. Once, on the loop. Empty: a worker that is asked refuses.
+  std::function<void(WorkerRole)> take_role{};
+};
+
 class WorkerService {
  public:
   /// Loads the engine (blocking, seconds for a large model), takes the arena and joins the cluster. `transfer`, `loop`
-  /// and `metrics` must outlive it. `joined` runs once on the loop, when the master knows this worker.
+  /// and `metrics` must outlive it.
   /// @return what make_engine() says; kExhausted without memory for the arena; kInvalidArgument for a bad config.
   static Result<std::unique_ptr<WorkerService>> create(WorkerConfig config, transfer::TransferEngine& transfer,
                                                        Executor& loop, Metrics& metrics,
-                                                       std::function<void()> joined = nullptr);
+                                                       WorkerCallbacks callbacks = {});
   /// For tests and embedding: as above, with an engine and a store client (may be null: no reuse) of the caller's. The
   /// store client must outlive the service.
   static Result<std::unique_ptr<WorkerService>> create_with(WorkerConfig config, std::unique_ptr<engine::Engine> engine,
                                                             store::StoreClient* store,
                                                             transfer::TransferEngine& transfer, Executor& loop,
-                                                            Metrics& metrics);
+                                                            Metrics& metrics, WorkerCallbacks callbacks = {});
   virtual ~WorkerService() = default;
 
   /// The model it serves.
   [[nodiscard]] virtual const engine::ModelInfo& model() const = 0;
 
   /// Refuses new requests from now on, lets those it has finish, and calls `done` on the loop when none is left or at
-  /// `deadline`, whichever comes first. Once.
+  /// `deadline`, whichever comes first. Once; it takes the place of a change of role that waits for the same.
   virtual void drain(Deadline deadline, Task done) = 0;
 };
 

@@ -54,14 +54,15 @@ class JoinedWorker : public TestProcess {
                                       .sequences_max = 4,
                                       .context_tokens = 4096,
                                       .chunk_tokens = 256};
-    service_ = std::move(WorkerService::create({.role = role,
-                                                .name = name,
-                                                .engine = engine,
-                                                .master = master,
-                                                .attached_node = "node-0",
-                                                .arena_bytes = 64ull << 20},
-                                               transfer(), loop(), metrics(), [this] { joined_.set_value(); }))
-                   .value();
+    service_ =
+        std::move(WorkerService::create({.role = role,
+                                         .name = name,
+                                         .engine = engine,
+                                         .master = master,
+                                         .attached_node = "node-0",
+                                         .arena_bytes = 64ull << 20},
+                                        transfer(), loop(), metrics(), {.joined = [this] { joined_.set_value(); }}))
+            .value();
     loop().start();
     joined_.get_future().wait();
   }

@@ -5,6 +5,7 @@
 
 #include "sim/experiment/experiment.h"
 #include "sim/experiment/paper_cluster.h"
+#include "sim/report/deviation.h"
 #include "sim/trace/generator.h"
 
 namespace mooncake::sim {
@@ -109,26 +110,27 @@ Result<Report> run_pd_ratio(const ExperimentInput& input) {
     sweeps.push_back(std::move(one));
   }
   Report report{.name = "pd-ratio", .title = "16 nodes between prefill and decode"};
-  report.tables = {sensitivity(sweeps, "Effective requests: TTFT within 30 s and TBT within 100 ms", effective,
-                               &Published::effective),
-                   sensitivity(sweeps, "Mean TTFT, seconds", ttft, &Published::ttft_s),
-                   sensitivity(sweeps, "Mean TBT, milliseconds", tbt, &Published::tbt_ms), elastic_roles(sweeps)};
+  for (const Table& table : {sensitivity(sweeps, "Effective requests: TTFT within 30 s and TBT within 100 ms",
+                                         effective, &Published::effective),
+                             sensitivity(sweeps, "Mean TTFT, seconds", ttft, &Published::ttft_s),
+                             sensitivity(sweeps, "Mean TBT, milliseconds", tbt, &Published::tbt_ms)}) {
+    report.tables.push_back(table);
+    report.tables.push_back(deviations(table));
+  }
+  report.tables.push_back(elastic_roles(sweeps));
   report.charts = {chart_of(sweeps, "Effective requests", "share", effective, &Published::effective),
                    chart_of(sweeps, "Mean TTFT", "seconds", ttft, &Published::ttft_s),
                    chart_of(sweeps, "Mean TBT", "milliseconds", tbt, &Published::tbt_ms)};
   report.notes = {
       "The workload is generated (`mooncake trace generate --preset synthetic`), calibrated to the published means of "
-      "input, "
-      "output, reuse and the number of requests; the given trace is not used. Its rate is not published, so each rate "
-      "is a "
-      "column, and none is fitted.",
+      "input, output, reuse and the number of requests; the given trace is not used. Its rate is not published, so "
+      "each rate is a column, and none is fitted.",
       "Few prefill nodes make TTFT long and few decode nodes make TBT long, as published; TTFT breaks down at 5P at "
-      "the rate "
-      "that the published figure suggests. TBT rises less than published: 58 ms on 5 decode nodes would need three "
-      "times the "
-      "requests that 11 prefill nodes can feed them, by the profile's steps of 0.39 ms a sequence, a slope that is "
-      "derived "
-      "from another machine's tables and not published for this one."};
+      "the rate that the published figure suggests. TBT rises less than published: 58 ms on 5 decode nodes would need "
+      "three times the requests that 11 prefill nodes can feed them, by the profile's steps of 0.39 ms a sequence, a "
+      "slope that is derived from another machine's tables and not published for this one.",
+      "With elastic roles nodes change only where requests miss an objective: a lopsided cluster that serves all of "
+      "them in time stays as it is, and one that begins with too few prefill nodes gets more."};
   return report;
 }
 
