@@ -34,24 +34,25 @@ std::string server_words(const std::string& body, std::uint32_t status) {
   return fmt::format("the gateway answered {}: {}", status, message.empty() ? body : message);
 }
 
-Result<Json> ask(std::string_view method, const std::string& url, const std::string& path, const std::string& body) {
-  auto response = net::http_request(method, url + path, {{"content-type", "application/json"}}, body,
-                                    SteadyClock().now() + kQuestionWait);
-  if (!response.ok()) return response.status().annotate(url + path);
+Result<Json> ask(std::string_view method, const GatewayAccess& gateway, const std::string& path,
+                 const std::string& body) {
+  const std::string url = gateway.url + path;
+  auto response = net::http_request(method, url, gateway.headers(), body, SteadyClock().now() + kQuestionWait);
+  if (!response.ok()) return response.status().annotate(url);
   if (response->status != 200) {
-    return Status(Code::kUnavailable, url + path + ": " + server_words(response->body, response->status));
+    return Status(Code::kUnavailable, url + ": " + server_words(response->body, response->status));
   }
   Json json = Json::parse(response->body, nullptr, false);
-  if (json.is_discarded()) return Status(Code::kCorrupt, url + path + " did not answer with JSON");
+  if (json.is_discarded()) return Status(Code::kCorrupt, url + " did not answer with JSON");
   return json;
 }
 
 // A number in the answer of POST /tokenize.
-Result<std::uint32_t> tokenize(const std::string& url, std::string_view text, const char* number) {
-  MC_ASSIGN_OR_RETURN(const Json json, ask("POST", url, "/tokenize", dumped({{"prompt", text}})));
+Result<std::uint32_t> tokenize(const GatewayAccess& gateway, std::string_view text, const char* number) {
+  MC_ASSIGN_OR_RETURN(const Json json, ask("POST", gateway, "/tokenize", dumped({{"prompt", text}})));
   const Json& found = member(json, number);
   if (!found.is_number_unsigned()) {
-    return Status(Code::kCorrupt, fmt::format("{}/tokenize did not answer with \"{}\"", url, number));
+    return Status(Code::kCorrupt, fmt::format("{}/tokenize did not answer with \"{}\"", gateway.url, number));
   }
   return count_of(found);
 }
@@ -94,7 +95,7 @@ Result<CompletionFacts> CompletionMeter::finish(Instant now) const {
   return facts;
 }
 
-Result<CompletionFacts> measure_completion(const std::string& url, const CompletionRequest& request) {
+Result<CompletionFacts> measure_completion(const GatewayAccess& gateway, const CompletionRequest& request) {
   const Json body = {{"model", request.model},
                      {"prompt", request.prompt},
                      {"max_tokens", request.answer_tokens},
@@ -102,14 +103,14 @@ Result<CompletionFacts> measure_completion(const std::string& url, const Complet
                      {"ignore_eos", true},
                      {"stream", true},
                      {"stream_options", {{"include_usage", true}}}};
-  net::HttpHeaders headers = {{"content-type", "application/json"}};
+  net::HttpHeaders headers = gateway.headers();
   if (!request.place_prefill.empty()) headers.emplace_back("x-mooncake-place-prefill", request.place_prefill);
   const SteadyClock clock;
   const std::string text = dumped(body);
   CompletionMeter meter(clock.now());
   std::string raw;
-  auto response = net::http_request("POST", url + "/v1/completions", headers, text, clock.now() + kBenchAnswerWait,
-                                    [&](std::string_view piece) {
+  auto response = net::http_request("POST", gateway.url + "/v1/completions", headers, text,
+                                    clock.now() + kBenchAnswerWait, [&](std::string_view piece) {
                                       meter.add(piece, clock.now());
                                       if (raw.size() < kErrorBytesMax) raw += piece;
                                       return true;
@@ -127,18 +128,10 @@ Result<CompletionFacts> measure_completion(const std::string& url, const Complet
   return facts;
 }
 
-Result<std::string> first_model(const std::string& url) {
-  MC_ASSIGN_OR_RETURN(const Json json, ask("GET", url, "/v1/models", ""));
-  const Json& models = member(json, "data");
-  std::string id = models.is_array() && !models.empty() ? text_of(member(models[0], "id")) : std::string();
-  if (id.empty()) return Status(Code::kCorrupt, url + " lists no model");
-  return id;
-}
-
-Result<std::vector<std::string>> prefill_instances(const std::string& url) {
-  MC_ASSIGN_OR_RETURN(const Json json, ask("GET", url, "/mooncake/cluster", ""));
+Result<std::vector<std::string>> prefill_instances(const GatewayAccess& gateway) {
+  MC_ASSIGN_OR_RETURN(const Json json, ask("GET", gateway, "/mooncake/cluster", ""));
   const Json& instances = member(json, "instances");
-  if (!instances.is_array()) return Status(Code::kCorrupt, url + "/mooncake/cluster lists no instances");
+  if (!instances.is_array()) return Status(Code::kCorrupt, gateway.url + "/mooncake/cluster lists no instances");
   std::vector<std::string> names;
   for (const Json& instance : instances) {
     const bool usable = member(instance, "role") == "prefill" && member(instance, "state") == "up";
@@ -147,10 +140,10 @@ Result<std::vector<std::string>> prefill_instances(const std::string& url) {
   return names;
 }
 
-Result<std::uint32_t> context_tokens(const std::string& url) { return tokenize(url, "x", "max_model_len"); }
+Result<std::uint32_t> context_tokens(const GatewayAccess& gateway) { return tokenize(gateway, "x", "max_model_len"); }
 
-Result<std::uint32_t> count_tokens(const std::string& url, std::string_view text) {
-  return tokenize(url, text, "count");
+Result<std::uint32_t> count_tokens(const GatewayAccess& gateway, std::string_view text) {
+  return tokenize(gateway, text, "count");
 }
 
 }  // namespace mooncake::cli

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "cli/gateway_access.h"
 #include "cli/sse_reader.h"
 
 namespace mooncake::cli {
@@ -63,15 +64,13 @@ inline bool is_refusal(const Status& status) { return status.code() == Code::kEx
 /// Sends one greedy, streamed completion of exactly answer_tokens tokens and measures it.
 /// @return kExhausted for HTTP 429 and 503, kUnavailable for other errors and for a gateway that does not answer, each
 /// with the server's words.
-Result<CompletionFacts> measure_completion(const std::string& url, const CompletionRequest& request);
+Result<CompletionFacts> measure_completion(const GatewayAccess& gateway, const CompletionRequest& request);
 
-/// The first model that GET /v1/models lists.
-Result<std::string> first_model(const std::string& url);
 /// Names of the prefill instances that are up, by GET /mooncake/cluster, in its order.
-Result<std::vector<std::string>> prefill_instances(const std::string& url);
+Result<std::vector<std::string>> prefill_instances(const GatewayAccess& gateway);
 /// Tokens of the model's context, prompt and answer together, by POST /tokenize.
-Result<std::uint32_t> context_tokens(const std::string& url);
+Result<std::uint32_t> context_tokens(const GatewayAccess& gateway);
 /// Tokens of `text`, by POST /tokenize.
-Result<std::uint32_t> count_tokens(const std::string& url, std::string_view text);
+Result<std::uint32_t> count_tokens(const GatewayAccess& gateway, std::string_view text);
 
 }  // namespace mooncake::cli

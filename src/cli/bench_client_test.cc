@@ -68,7 +68,11 @@ class FakeGateway {
         net::HttpServer::create({}, [this](std::shared_ptr<net::HttpExchange> exchange) { answer(*exchange); });
     server_ = std::move(*server);
   }
-  std::string url() const { return "http://" + server_->endpoint(); }
+  GatewayAccess access() const { return {.url = "http://" + server_->endpoint(), .api_key = "sk-bench"}; }
+  std::string authorization() {
+    const MutexLock lock(mutex_);
+    return authorization_;
+  }
   std::string steered_to() {
     const MutexLock lock(mutex_);
     return steered_to_;
@@ -93,6 +97,7 @@ class FakeGateway {
     }
     const MutexLock lock(mutex_);
     steered_to_ = request.header("x-mooncake-place-prefill");
+    authorization_ = request.header("authorization");
     body_ = request.body;
     if (steered_to_ == "nobody") return exchange.respond(503, {}, R"({"error": {"message": "no such worker"}})");
     exchange.start_stream(200, {{"content-type", "text/event-stream"}, {"x-mooncake-prefill", "prefill-2"}});
@@ -102,6 +107,7 @@ class FakeGateway {
 
   Mutex mutex_;
   std::string steered_to_ GUARDED_BY(mutex_);
+  std::string authorization_ GUARDED_BY(mutex_);
   std::string body_ GUARDED_BY(mutex_);
   std::unique_ptr<net::HttpServer> server_;
 };
@@ -109,19 +115,21 @@ class FakeGateway {
 TEST(BenchClient, MeasuresACompletionOverHttp) {
   FakeGateway gateway;
   const auto facts = measure_completion(
-      gateway.url(), {.model = "tiny", .prompt = "hello", .answer_tokens = 3, .place_prefill = "prefill-2"});
+      gateway.access(), {.model = "tiny", .prompt = "hello", .answer_tokens = 3, .place_prefill = "prefill-2"});
   ASSERT_TRUE(facts.ok()) << facts.status().message();
   EXPECT_EQ(facts->cached_tokens, 1968u);
   EXPECT_EQ(facts->prefill, "prefill-2");
   EXPECT_GT(facts->ttft, Nanos(0));
   EXPECT_EQ(gateway.steered_to(), "prefill-2");
+  EXPECT_EQ(gateway.authorization(), "Bearer sk-bench");
   EXPECT_EQ(gateway.body()["prompt"], "hello");
   EXPECT_EQ(gateway.body()["stream"], true);
 }
 
 TEST(BenchClient, RefusalCarriesTheServersWords) {
   FakeGateway gateway;
-  const auto facts = measure_completion(gateway.url(), {.model = "tiny", .prompt = "hello", .place_prefill = "nobody"});
+  const auto facts =
+      measure_completion(gateway.access(), {.model = "tiny", .prompt = "hello", .place_prefill = "nobody"});
   ASSERT_FALSE(facts.ok());
   EXPECT_TRUE(is_refusal(facts.status()));
   EXPECT_NE(facts.status().message().find("503: no such worker"), std::string::npos) << facts.status().message();
@@ -129,21 +137,22 @@ TEST(BenchClient, RefusalCarriesTheServersWords) {
 
 TEST(BenchClient, LearnsModelInstancesAndTokenCounts) {
   FakeGateway gateway;
-  EXPECT_EQ(*first_model(gateway.url()), "tiny");
-  EXPECT_EQ(*count_tokens(gateway.url(), "a b c d e"), 5u);
-  EXPECT_EQ(*context_tokens(gateway.url()), 8192u);
-  EXPECT_EQ(*prefill_instances(gateway.url()), (std::vector<std::string>{"prefill-0", "prefill-2"}));
+  EXPECT_EQ(*served_model(gateway.access()), "tiny");
+  EXPECT_EQ(*count_tokens(gateway.access(), "a b c d e"), 5u);
+  EXPECT_EQ(*context_tokens(gateway.access()), 8192u);
+  EXPECT_EQ(*prefill_instances(gateway.access()), (std::vector<std::string>{"prefill-0", "prefill-2"}));
 }
 
 TEST(BenchClient, NobodyThereIsAnErrorThatNamesTheUrl) {
-  std::string url;
+  GatewayAccess gone;
   {
     FakeGateway gateway;
-    url = gateway.url();
+    gone = gateway.access();
   }
-  const auto model = first_model(url);
-  ASSERT_FALSE(model.ok());
-  EXPECT_NE(model.status().message().find(url), std::string::npos) << model.status().message();
+  for (const Status& status : {served_model(gone).status(), context_tokens(gone).status()}) {
+    EXPECT_EQ(status.code(), Code::kUnavailable);
+    EXPECT_NE(status.message().find(gone.url), std::string::npos) << status.message();
+  }
 }
 
 }  // namespace

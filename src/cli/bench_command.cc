@@ -1,7 +1,7 @@
 // `mooncake bench`: options in, measurement run, report out.
 #include "cli/bench_engine.h"
 #include "cli/bench_serve.h"
-#include "cli/cluster_url.h"
+#include "cli/gateway_access.h"
 #include "cli/tool_commands.h"
 
 namespace mooncake::cli {
@@ -14,10 +14,10 @@ std::uint32_t count(const Config& config, std::string_view key) {
 }  // namespace
 
 int run_bench_serve_command(const Invocation& invocation) {
-  const auto url = cluster_url(invocation, "bench");
-  if (!url.ok()) return fail(url.status());
+  const auto gateway = gateway_access(invocation, "bench");
+  if (!gateway.ok()) return fail(gateway.status());
   const Config& config = invocation.config;
-  return run_bench_serve({.url = *url,
+  return run_bench_serve({.gateway = *gateway,
                           .scenario = config.text("bench.scenario"),
                           .json = config.text("bench.json"),
                           .requests = count(config, "bench.requests"),

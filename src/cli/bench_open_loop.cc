@@ -76,7 +76,7 @@ double send_all(const OpenLoop& loop, Outcomes& outcomes) {
         std::this_thread::sleep_until(std::min(due, clock.now() + kProgressPeriod));
       }
       const auto send = [&outcomes, &loop, i, request = std::move(request)] {
-        outcomes.set(i, measure_completion(loop.url, request));
+        outcomes.set(i, measure_completion(loop.gateway, request));
       };
       sent += pool.try_run(send) ? 1 : 0;
     }

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/bench_report.h"
+#include "cli/gateway_access.h"
 #include "kvcache/slo.h"
 
 namespace mooncake::cli {
@@ -42,7 +43,7 @@ struct Outcome {
 };
 
 struct OpenLoop {
-  std::string url;
+  GatewayAccess gateway;
   std::string model;
   std::vector<Arrival> arrivals;  ///< ascending
   /// The prompt of one of them, by its index. Called once for each, in order, from one thread.

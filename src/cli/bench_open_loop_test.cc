@@ -46,10 +46,10 @@ TEST(OpenLoopRows, CountWhatBecameOfEveryRequest) {
 }
 
 TEST(OpenLoop, NobodyThereIsAnError) {
-  const OpenLoop loop{
-      .url = "http://127.0.0.1:1", .model = "m", .arrivals = {{.at_s = 0}, {.at_s = 0.01}}, .prompt = [](std::size_t) {
-        return std::string("x");
-      }};
+  const OpenLoop loop{.gateway = {.url = "http://127.0.0.1:1"},
+                      .model = "m",
+                      .arrivals = {{.at_s = 0}, {.at_s = 0.01}},
+                      .prompt = [](std::size_t) { return std::string("x"); }};
   EXPECT_EQ(run_open_loop(loop).status().code(), Code::kUnavailable);
 }
 

@@ -32,12 +32,13 @@ Result<std::vector<BenchRow>> bench_poisson(const BenchServeOptions& options, co
   }
   // One text is counted; the others are as long in bytes, so about as long in tokens.
   Rng rng(options.seed + 1);
-  const auto count = [&](std::string_view text) { return count_tokens(options.url, text); };
+  const auto count = [&](std::string_view text) { return count_tokens(options.gateway, text); };
   MC_ASSIGN_OR_RETURN(const std::string typical, sized_text(options.prompt_tokens, count, rng));
   Rng prompts(options.seed);
-  const OpenLoop loop{.url = options.url, .model = model, .arrivals = arrivals_of(options), .prompt = [&](std::size_t) {
-                        return random_text(typical.size(), prompts);
-                      }};
+  const OpenLoop loop{
+      .gateway = options.gateway, .model = model, .arrivals = arrivals_of(options), .prompt = [&](std::size_t) {
+        return random_text(typical.size(), prompts);
+      }};
   MC_ASSIGN_OR_RETURN(const OpenLoopResult result, run_open_loop(loop));
   const sim::Trace trace = trace_of(loop.arrivals, result.outcomes, options.prompt_tokens);
   std::ostringstream text;

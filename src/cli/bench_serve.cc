@@ -71,7 +71,6 @@ std::map<std::string, std::string> settings(const BenchServeOptions& options, co
 
 int run_bench_serve(const BenchServeOptions& given) {
   BenchServeOptions options = given;
-  while (options.url.ends_with('/')) options.url.pop_back();
   if (options.seed == 0) options.seed = random_seed();
   if (options.scenario == "poisson" && options.duration_s == 0) options.duration_s = kPoissonDuration;
   const auto scenario = scenario_of(options);
@@ -79,7 +78,7 @@ int run_bench_serve(const BenchServeOptions& given) {
     (void)fail(scenario.status());
     return kExitUsage;
   }
-  const auto model = first_model(options.url);
+  const auto model = served_model(options.gateway);
   if (!model.ok()) return fail(model.status());
   auto rows = scenario->run(options, *model);
   if (!rows.ok()) return fail(rows.status());

@@ -15,11 +15,12 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/bench_report.h"
+#include "cli/gateway_access.h"
 
 namespace mooncake::cli {
 
 struct BenchServeOptions {
-  std::string url;                         ///< of the gateway, without a slash at the end
+  GatewayAccess gateway;
   std::string scenario = "shared-prefix";  ///< or "poisson", "trace"
   std::string json;                        ///< file for the report; empty: none
   std::uint32_t requests = 8;              ///< shared-prefix: prefixes, each sent twice

@@ -52,15 +52,15 @@ class SharedPrefixBench {
  private:
   Result<std::string> text_of(std::uint32_t tokens) {
     return sized_text(
-        tokens, [this](std::string_view text) { return count_tokens(options_.url, text); }, rng_);
+        tokens, [this](std::string_view text) { return count_tokens(options_.gateway, text); }, rng_);
   }
 
   Result<CompletionFacts> ask(const std::string& prefix, const std::string& worker) {
     MC_ASSIGN_OR_RETURN(const std::string question, text_of(options_.question_tokens));
-    auto facts = measure_completion(options_.url, {.model = model_,
-                                                   .prompt = prefix + "\n" + question,
-                                                   .answer_tokens = options_.answer_tokens,
-                                                   .place_prefill = worker});
+    auto facts = measure_completion(options_.gateway, {.model = model_,
+                                                       .prompt = prefix + "\n" + question,
+                                                       .answer_tokens = options_.answer_tokens,
+                                                       .place_prefill = worker});
     if (facts.ok() && facts->prefill != worker) {
       return Status(Code::kUnsupported,
                     fmt::format("asked for prefill worker {} and got \"{}\": the gateway steers for clients on its own "
@@ -100,7 +100,7 @@ std::vector<BenchRow> rows_of(const Samples& samples, bool has_target) {
 }  // namespace
 
 Result<std::vector<BenchRow>> bench_shared_prefix(const BenchServeOptions& options, const std::string& model) {
-  MC_ASSIGN_OR_RETURN(std::vector<std::string> workers, prefill_instances(options.url));
+  MC_ASSIGN_OR_RETURN(std::vector<std::string> workers, prefill_instances(options.gateway));
   if (workers.size() < 2) {
     return Status(Code::kUnsupported, fmt::format("{} prefill worker(s) are up; this scenario needs two, as in "
                                                   "`mooncake up --prefill 2`",

@@ -20,9 +20,9 @@ Result<ReplayOptions> replay_options(const BenchServeOptions& options) {
                        .tokens_scale = options.tokens_scale,
                        .duration_s = options.duration_s,
                        .seed = options.seed};
-  MC_ASSIGN_OR_RETURN(replay.context_tokens, context_tokens(options.url));
+  MC_ASSIGN_OR_RETURN(replay.context_tokens, context_tokens(options.gateway));
   Rng rng(options.seed);
-  const auto count = [&](std::string_view text) { return count_tokens(options.url, text); };
+  const auto count = [&](std::string_view text) { return count_tokens(options.gateway, text); };
   MC_ASSIGN_OR_RETURN(const std::string typical, sized_text(kCountedTokens, count, rng));
   replay.bytes_per_token = static_cast<double>(typical.size()) / kCountedTokens;
   return replay;
@@ -44,9 +44,10 @@ Result<std::vector<BenchRow>> bench_trace(const BenchServeOptions& options, cons
   }
   MC_ASSIGN_OR_RETURN(
       const OpenLoopResult result,
-      run_open_loop({.url = options.url, .model = model, .arrivals = plan.arrivals, .prompt = [&](std::size_t i) {
-                       return replay_prompt(trace, plan.requests[i], replay);
-                     }}));
+      run_open_loop(
+          {.gateway = options.gateway, .model = model, .arrivals = plan.arrivals, .prompt = [&](std::size_t i) {
+             return replay_prompt(trace, plan.requests[i], replay);
+           }}));
   auto rows = open_loop_rows(result, {.ttft = ttft_objective(options), .tbt = tbt_objective(options)});
   rows.push_back({.name = "skipped", .value = static_cast<double>(plan.skipped), .unit = "requests"});
   if (plan.skipped > 0) rows.back().reason = skipped;

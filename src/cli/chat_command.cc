@@ -6,7 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/cluster_url.h"
+#include "cli/gateway_access.h"
 #include "cli/sse_reader.h"
 #include "cli/tool_commands.h"
 #include "net/http_client.h"
@@ -67,12 +67,12 @@ void print_figures(const Answer& answer, const net::HttpResponse& response, Inst
 }
 
 /// Asks, prints the answer as it comes, and returns it.
-Result<std::string> ask(const std::string& url, const Json& body, bool figures) {
+Result<std::string> ask(const GatewayAccess& gateway, const Json& body, bool figures) {
   const SteadyClock clock;
   const Instant asked = clock.now();
   SseReader reader;
   Answer answer;
-  auto response = net::http_request("POST", url + "/v1/chat/completions", {{"content-type", "application/json"}},
+  auto response = net::http_request("POST", gateway.url + "/v1/chat/completions", gateway.headers(),
                                     body.dump(-1, ' ', false, Json::error_handler_t::replace), asked + kAnswerWait,
                                     [&](std::string_view piece) {
                                       if (answer.raw.size() < kErrorBytesMax) answer.raw += piece;
@@ -94,13 +94,13 @@ Result<std::string> ask(const std::string& url, const Json& body, bool figures) 
 
 int run_chat(const Invocation& invocation) {
   const Config& config = invocation.config;
-  auto url = cluster_url(invocation, "chat");
-  if (!url.ok()) return fail(url.status());
-  auto model = config.text("chat.model").empty() ? served_model(*url) : Result<std::string>(config.text("chat.model"));
+  auto gateway = gateway_access(invocation, "chat");
+  if (!gateway.ok()) return fail(gateway.status());
+  auto model = config.text("chat.model").empty() ? served_model(*gateway) : Result(config.text("chat.model"));
   if (!model.ok()) return fail(model.status());
 
   const bool terminal = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
-  if (terminal) fmt::print("{} at {}. An empty line or Ctrl-D ends.\n", *model, *url);
+  if (terminal) fmt::print("{} at {}. An empty line or Ctrl-D ends.\n", *model, gateway->url);
   Json messages = Json::array();
   if (!config.text("chat.system").empty())
     messages.push_back({{"role", "system"}, {"content", config.text("chat.system")}});
@@ -110,7 +110,7 @@ int run_chat(const Invocation& invocation) {
     std::fflush(stdout);
     if (!std::getline(std::cin, line) || line.empty()) break;
     messages.push_back({{"role", "user"}, {"content", line}});
-    auto answer = ask(*url,
+    auto answer = ask(*gateway,
                       {{"model", *model},
                        {"messages", messages},
                        {"stream", true},

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "cli/cluster_url.h"
 #include "cli/decision_view.h"
+#include "cli/gateway_access.h"
 #include "cli/tool_commands.h"
 #include "net/http_client.h"
 
@@ -22,16 +22,17 @@ bool plain(const std::string& id) {
 }
 
 Result<std::string> explain(const Invocation& invocation, const std::string& id) {
-  MC_ASSIGN_OR_RETURN(const std::string url, cluster_url(invocation, "kv"));
+  MC_ASSIGN_OR_RETURN(const GatewayAccess gateway, gateway_access(invocation, "kv"));
   if (!plain(id))
     return Status(Code::kInvalidArgument, fmt::format("\"{}\" is no request id (the header x-request-id)", id));
-  MC_ASSIGN_OR_RETURN(const net::HttpResponse response, net::http_request("GET", url + "/mooncake/decisions/" + id, {},
-                                                                          "", SteadyClock().now() + kAnswerWait));
+  MC_ASSIGN_OR_RETURN(const net::HttpResponse response,
+                      net::http_request("GET", gateway.url + "/mooncake/decisions/" + id, gateway.headers(), "",
+                                        SteadyClock().now() + kAnswerWait));
   if (response.status == 404) {
-    return Status(Code::kNotFound, fmt::format("the gateway at {} remembers no request {}", url, id));
+    return Status(Code::kNotFound, fmt::format("the gateway at {} remembers no request {}", gateway.url, id));
   }
   if (response.status != 200) {
-    return Status(Code::kUnavailable, fmt::format("{} answered {}: {}", url, response.status, response.body));
+    return Status(Code::kUnavailable, fmt::format("{} answered {}: {}", gateway.url, response.status, response.body));
   }
   return decision_view(response.body);
 }

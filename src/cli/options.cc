@@ -142,7 +142,7 @@ void add_process(Table& table, std::string_view name) {
   table.text("log_file", "", "Where the log goes; empty: standard error.");
   add_log_level(table);
   table.integer("ready_fd", "-1", -1, 1'000'000,
-                "Descriptor that gets one JSON line when the process is ready; -1: none.");
+                "Descriptor that gets a JSON line when the process is ready, and again in another role; -1: none.");
 }
 
 /// Of processes other than the gateway, which answers all of it at its own address.
@@ -259,7 +259,8 @@ void add_roles(Table& table) {
   add_process(table, "worker-0");
   add_admin(table);
   add_member(table);
-  table.text("role", "prefill", "What this worker does.", {"prefill", "decode"});
+  table.text("role", "prefill", "What this worker does, at first: gateways with --elastic may change it.",
+             {"prefill", "decode"});
   add_engine(table);
   table.text("node", "", "Name of the store node that its blocks go to first; empty: any.");
   table.integer("threads", "1", 1, 1024, "Threads of the engine.");
@@ -286,6 +287,7 @@ void add_roles(Table& table) {
 void add_cluster_client(Table& table) {
   table.text("url", "", "The gateway's URL; empty: that of the cluster in the run directory.");
   table.text("run_dir", "", "Run directory of the cluster; empty: the default one.");
+  table.text("api_key_file", "", "File with the API key, where the gateway has tenants; empty: no key is sent.");
 }
 
 void add_bench(Table& table) {

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cluster import BINARY, Cluster, metric, scrape, wait_until
+from cluster import BINARY, SLOWDOWN, Cluster, metric, scrape, wait_until
 from texts import text
 
 KEYS = {"flood": "key-of-flood", "quiet": "key-of-quiet"}
@@ -98,3 +98,29 @@ def test_a_wrong_file_of_tenants_is_told_before_anything_starts(tmp_path):
         command = [BINARY, "up", "--engine", "simulated", "--run-dir", tmp_path / "none", "--tenants", path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1 and expected in done.stderr and "key-of-" not in done.stderr, done.stderr
+
+
+def test_the_tools_ask_with_the_key_in_a_file_and_say_why_without_one(tmp_path):
+    key_file = tmp_path / "key"
+    key_file.write_text(KEYS["quiet"] + "\n")
+
+    def tool(*arguments, words=""):
+        return subprocess.run([str(BINARY), *arguments, "--url", cluster.url], input=words, capture_output=True,
+                              text=True, timeout=120 * SLOWDOWN)
+
+    with one_prefill_worker(tmp_path) as cluster:
+        refused = tool("chat", words="Hello!\n")
+        assert refused.returncode != 0 and "401" in refused.stderr, refused.stderr
+        key = ("--api-key-file", str(key_file))
+        answered = tool("chat", *key, "--max-tokens", "4", words="Hello!\n")
+        assert answered.returncode == 0 and answered.stdout.strip(), answered.stderr
+        report = tmp_path / "report.json"
+        bench = tool("bench", "serve", *key, "--scenario", "poisson", "--rate", "5", "--duration", "1", "--seed", "3",
+                     "--prompt-tokens", "20", "--answer-tokens", "2", "--json", str(report))
+        assert bench.returncode == 0 and json.loads(report.read_text())["rows"], bench.stderr
+        body = {"prompt": "x", "max_tokens": 1}
+        _, headers, _ = cluster.request("POST", "/v1/completions", body, {"authorization": f"Bearer {KEYS['quiet']}"})
+        assert tool("kv", "why", headers["x-request-id"]).returncode != 0
+        assert "prefill-0" in tool("kv", "why", headers["x-request-id"], *key).stdout
+        key_file.write_text("two words\n")
+        assert "holds no API key" in tool("chat", *key).stderr
