@@ -26,7 +26,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(mooncake_flags INTERFACE -Wthread-safety)
 else()
   # g++ 12 sees uninitialised members where std::optional and Asio move them; clang, which compiles the sanitizer
-  # builds, covers these.
+  # builds, warns of what is one.
   target_compile_options(mooncake_flags INTERFACE -Wno-maybe-uninitialized)
 endif()
 if(MOONCAKE_SANITIZE)

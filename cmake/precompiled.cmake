@@ -2,7 +2,7 @@
 # instantiation of the same templates: clang does both once, ahead (g++ cannot do the latter ahead and gains nothing).
 # The release build does not use this, so that a file that forgot an include fails there.
 if(MOONCAKE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "")
+  file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/precompiled.cc CONTENT "")
   add_library(mc_precompiled OBJECT ${CMAKE_BINARY_DIR}/precompiled.cc)
   target_link_libraries(mc_precompiled PRIVATE mooncake_flags fmt::fmt nlohmann_json::nlohmann_json GTest::gmock)
   target_compile_options(mc_precompiled PRIVATE "SHELL:-Xclang -fno-pch-timestamp")  # ccache compares contents

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "base/mutex.h"
@@ -107,6 +108,10 @@ class ActiveLogger {
 }  // namespace
 
 Status log_init(const LogConfig& config) {
+  static auto& last = *new std::optional<LogConfig>;
+  const bool same = last && last->process == config.process && last->file == config.file && last->level == config.level;
+  if (same) return {};  // a process that begins anew goes on with its log
+  last = config;
   if (config.file.empty()) {
     ActiveLogger::instance().use(config, make_stderr_sink(config.process));
     return {};

@@ -28,7 +28,7 @@ struct LogConfig {
   LogLevel level = LogLevel::kInfo;
 };
 
-/// Once, at start. @return kUnavailable if the file cannot be opened.
+/// At start; again changes nothing. @return kUnavailable if the file cannot be opened.
 Status log_init(const LogConfig& config);
 
 /// True if lines of this level are written. For lines that are expensive to build.

@@ -106,11 +106,10 @@ void ServiceProcess::announce_ready(ReadyLine line) {
 }
 
 void ServiceProcess::run(Drain drain) {
-  bool draining = false;
-  loop_->on_signal([this, &draining, &drain](int signum) {
+  loop_->on_signal([this, &drain](int signum) {
     log_info("ending on signal {}", signum);
-    if (draining || !drain) return loop_->stop();
-    draining = true;
+    const bool again = std::exchange(told_to_end_, true);
+    if (again || !drain) return loop_->stop();
     const Deadline deadline = loop_->clock().now() + kDrainMax;
     drain(deadline, [this] { loop_->stop(); });
   });

@@ -1,5 +1,5 @@
 // ServiceProcess: what every long-running process of a cluster has around its service: a log, the main loop, a transfer
-// engine, metrics, an admin page, signals that end it in order, and one line to whoever started it.
+// engine, metrics, an admin page, signals that end it in order, and a line to whoever started it.
 //
 //   signal --> drain (bounded) --> loop stops --> service, transfer engine, loop are destroyed --> exit status 0
 //
@@ -48,6 +48,8 @@ class ServiceProcess {
 
   /// Runs the loop until SIGINT or SIGTERM and the drain that follows; a second signal ends it at once.
   void run(Drain drain = {});
+  /// Whether such a signal has come. On the loop, or when it does not run.
+  [[nodiscard]] bool told_to_end() const { return told_to_end_; }
 
  private:
   explicit ServiceProcess(int ready_fd) : ready_fd_(ready_fd) {}
@@ -58,6 +60,7 @@ class ServiceProcess {
   std::unique_ptr<transfer::TransferEngine> transfer_;
   std::unique_ptr<net::HttpServer> admin_;
   std::atomic<bool> ready_{false};
+  bool told_to_end_ = false;
   const int ready_fd_;
 };
 

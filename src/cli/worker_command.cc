@@ -1,7 +1,9 @@
 // `mooncake worker --role prefill|decode`: an engine that serves its half of a request, or the other half when a
 // gateway asks it to.
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cli/role_commands.h"
 #include "cli/service_process.h"
@@ -44,17 +46,26 @@ int run_role(const Invocation& invocation, serve::WorkerRole role, std::optional
   return run_member(invocation, "worker", [&](ServiceProcess& process) -> Status {
     MC_RETURN_IF_ERROR(process.start_admin(invocation.config.text("worker.metrics")));
     MC_ASSIGN_OR_RETURN(serve::WorkerConfig config, worker_config(invocation, role));
+    std::unique_ptr<serve::WorkerService> service;
+    // The service ends while the loop still runs, so that a signal in that time, which may be long, is heard.
+    const auto end = [&process, &service] {
+      service.reset();
+      process.loop().post([&process] { process.loop().stop(); });
+    };
     serve::WorkerCallbacks callbacks{
         .joined = [&process, role] { process.announce_ready({.role = std::string(worker_role_name(role))}); },
         .take_role =
-            [&process, &wanted](serve::WorkerRole other) {
+            [&process, &wanted, end](serve::WorkerRole other) {
               wanted = other;
-              process.loop().stop();
+              process.loop().post(end);  // not from within the service
             }};
-    MC_ASSIGN_OR_RETURN(const auto service,
-                        serve::WorkerService::create(std::move(config), process.transfer(), process.loop(),
-                                                     process.metrics(), std::move(callbacks)));
-    process.run([&service](Deadline deadline, Task done) { service->drain(deadline, std::move(done)); });
+    MC_ASSIGN_OR_RETURN(service, serve::WorkerService::create(std::move(config), process.transfer(), process.loop(),
+                                                              process.metrics(), std::move(callbacks)));
+    process.run([&service](Deadline deadline, Task done) {
+      if (service == nullptr) return done();
+      service->drain(deadline, std::move(done));
+    });
+    if (process.told_to_end()) wanted.reset();
     return {};
   });
 }
@@ -63,9 +74,8 @@ int run_role(const Invocation& invocation, serve::WorkerRole role, std::optional
 
 // A change of role is a new life in every respect but the process: engine, memory, connections and epoch are new.
 int run_worker(const Invocation& invocation) {
-  const auto configured = serve::parse_worker_role(invocation.config.text("worker.role"));
-  if (!configured.ok()) return fail(configured.status());
-  std::optional<serve::WorkerRole> role = *configured;
+  // The option table allows no other value.
+  std::optional role = serve::parse_worker_role(invocation.config.text("worker.role")).value();
   int status = kExitOk;
   while (status == kExitOk && role) {
     std::optional<serve::WorkerRole> wanted;

@@ -220,6 +220,8 @@ DecodeChoice ConductorCore::look_ahead(const DecodeFacts& facts, const DecodeNee
 // Which pool makes the request miss an objective. Policies that look ahead at nobody count everything promised as if it
 // decoded now, and a prefill pool that cannot keep up would look like a busy decode pool.
 void ConductorCore::blame(const Placed& placed, const DecodeFacts& decode, const DecodeNeed& need, const Slo& slo) {
+  // Later attempts and further choices of a request have no objective to break, and say nothing.
+  if (slo.ttft > config_.slo.ttft && slo.tbt > config_.slo.tbt) return;
   DecodeChoice choice = placed.decode;
   if (config_.admission == AdmissionPolicy::kNone || config_.admission == AdmissionPolicy::kBaseline) {
     DecodeLoad running = bookings_.decode_line(decode.instance).joined();

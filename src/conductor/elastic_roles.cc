@@ -17,10 +17,15 @@ void ElasticRoles::fade(Instant now) {
 }
 
 std::optional<RoleChange> ElasticRoles::tick(const PoolSizes& sizes, Instant now) {
-  if (!last_tick_) settled_ = now + kDwell;
-  if (last_tick_) fade(now);
+  if (!last_tick_ || now - *last_tick_ > kDwell) {  // nobody has ticked for long: what was counted is of another time
+    judged_ = broken_ttft_ = broken_tbt_ = 0;
+    settled_ = now + kDwell;
+  } else {
+    fade(now);
+  }
   last_tick_ = now;
-  if (sizes.draining > 0 || now < settled_ || judged_ < kJudgedMin) return std::nullopt;
+  if (sizes.draining > 0) settled_ = now + kDwell;
+  if (now < settled_ || judged_ < kJudgedMin) return std::nullopt;
   const double difference = std::abs(broken_tbt_ - broken_ttft_) / judged_;
   const bool prefill_gives = broken_tbt_ > broken_ttft_;
   const std::uint32_t giver = prefill_gives ? sizes.prefill : sizes.decode;

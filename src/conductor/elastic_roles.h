@@ -3,9 +3,9 @@
 // Of every request that arrives it is predicted whether it would break the objective for the TTFT, which is the prefill
 // pool's fault, and the one for the TBT, which is the decode pool's. Counted over the last kSmoothing, the two shares
 // say whom more instances would help. If they differ by kMargin, the pool that breaks less gives some: kShareMax of its
-// instances times the difference, at least one. Then nothing changes for kDwell: what the change brought has to be seen
-// first, and what was counted before it has faded by then. A cluster in which nobody misses an objective stays as it
-// is, however lopsided, and so does one in which both pools are overrun alike.
+// instances times the difference, at least one. Then nothing changes for kDwell after the last of them has drained:
+// what the change brought has to be seen first, and what was counted before it has faded by then. A cluster in which
+// nobody misses an objective stays as it is, however lopsided, and so does one in which both pools are overrun alike.
 //
 // Utilisation would be the simpler measure, and a worse one: prefill keeps an objective of 30 s for prompts of one
 // second at a utilisation of 0.98, while a decode batch breaks its objective in bursts at 0.6.
@@ -49,7 +49,8 @@ class ElasticRoles {
   /// A request has arrived that would, or would not, break its objectives as things are.
   void judged(bool breaks_ttft, bool breaks_tbt);
 
-  /// To be called every few seconds. @return which role should give instances to the other one, if any should.
+  /// To be called every few seconds; after a gap of more than kDwell it begins anew. @return which role should give
+  /// instances to the other one, if any should.
   std::optional<RoleChange> tick(const PoolSizes& sizes, Instant now);
 
  private:

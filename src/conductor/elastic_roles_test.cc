@@ -88,7 +88,7 @@ TEST(ElasticRoles, ALargePoolGivesSeveralAtOnceButNoMoreThanItsShare) {
   EXPECT_GT(pools.served(), 0.94);
 }
 
-TEST(ElasticRoles, ChangesAreADwellApartAndWaitForWhatDrains) {
+TEST(ElasticRoles, AChangeComesADwellAfterTheLastOneHasDrained) {
   Pools pools{.sizes = {.prefill = 15, .decode = 1}, .arrivals = 50, .per_prefill = 50, .per_decode = 5};
   pools.run(119);
   EXPECT_EQ(pools.changes, 1u);
@@ -96,8 +96,24 @@ TEST(ElasticRoles, ChangesAreADwellApartAndWaitForWhatDrains) {
   pools.run(100);
   EXPECT_EQ(pools.changes, 1u);
   pools.sizes.draining = 0;
+  pools.run(59);
+  EXPECT_EQ(pools.changes, 1u) << "what it brings is only seen now";
   pools.run(1);
   EXPECT_EQ(pools.changes, 2u);
+}
+
+TEST(ElasticRoles, WhatWasCountedWhileNobodyTickedDoesNotCount) {
+  Pools pools{.sizes = {.prefill = 8, .decode = 8}, .arrivals = 1, .per_prefill = 1, .per_decode = 1};
+  const auto break_many = [&] {
+    for (int i = 0; i < 100'000; ++i) pools.roles.judged(true, false);
+  };
+  break_many();
+  pools.run(100);
+  EXPECT_EQ(pools.changes, 0u) << "before the first tick";
+  pools.now += 2 * kDwell;
+  break_many();
+  pools.run(100);
+  EXPECT_EQ(pools.changes, 0u) << "while another owner ticked";
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ class Supervisor {
   /// Told once, when every process is ready for the first time; `model` is the id that requests name. Runs inside the
   /// one poll loop: it must not wait for anybody.
   using ReadyHandler = std::function<void(const std::string& url, const std::string& model)>;
-  /// Told of deaths and restarts, one line each.
+  /// Told of deaths, restarts and changes of a worker's role, one line each.
   using NoticeHandler = std::function<void(const std::string& line)>;
 
   /// `program` is the path of this binary. `dir` must outlive the supervisor.

@@ -1,12 +1,17 @@
 // ClusterActions: carries out what the Conductor wants of the cluster without being asked by a request.
 //
 // Of several gateways of one model only the leader does, so that they do not pull the same workers two ways: the one
-// whose name comes first in the master's member list. Two that believe to lead for a moment do no harm: a worker that
-// changes its role already hears the second in vain.
+// whose name comes first in the master's member list.
+//
+// A worker that shall change its role gets nothing new of this gateway from then on, and is asked once nothing of this
+// gateway is placed on it: a request may be booked on a decode worker that has not heard of it yet. What other gateways
+// have placed there is finished if the worker has begun with it, and placed anew if not.
 //
 // Thread-compatible: belongs to the loop.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,29 +25,47 @@ namespace mooncake::serve {
 
 class ClusterActions {
  public:
-  /// Asks `conductor` every kTickPeriod while this gateway, `self`, leads. All references must outlive it.
-  ClusterActions(store::Member self, conductor::Conductor& conductor, InstanceTable& instances,
-                 transfer::TransferEngine& engine);
+  /// References must outlive it.
+  struct Parts {
+    conductor::Conductor& conductor;
+    InstanceTable& instances;
+    transfer::TransferEngine& engine;
+    std::function<bool(conductor::InstanceId)> in_use;  ///< whether a request of this gateway is placed there
+  };
+
+  /// Asks the Conductor every kTickPeriod while this gateway, `self`, leads.
+  ClusterActions(store::Member self, Parts parts);
   ~ClusterActions();
   ClusterActions(const ClusterActions&) = delete;
   ClusterActions& operator=(const ClusterActions&) = delete;
 
   /// The member list of the master.
   void on_members(const std::vector<store::Member>& members);
+  /// Whether this gateway is the first of its model in the last member list.
   [[nodiscard]] bool leads() const { return leads_; }
 
  private:
+  /// A worker that gets nothing new and will be asked to change.
+  struct Change {
+    conductor::InstanceId instance{};
+    conductor::Role role{};
+    std::uint64_t epoch = 0;  // of the member it was decided for
+  };
+
   void tick();
-  void change_role(const conductor::Action& action);
+  void begin(const conductor::Action& action);
+  /// @return true when there is nothing left to do for it.
+  bool advance(const Change& change);
+  void ask(const Instance& instance, conductor::Role role);
+  [[nodiscard]] Instant now() const { return loop_.clock().now(); }
 
   const store::Member self_;
-  conductor::Conductor& conductor_;
-  InstanceTable& instances_;
-  transfer::TransferEngine& engine_;
+  const Parts parts_;
   Executor& loop_;
   bool leads_ = false;
   TimerId timer_{};
   std::vector<conductor::Action> actions_;
+  std::vector<Change> changes_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers in flight hold it weakly
 };
 

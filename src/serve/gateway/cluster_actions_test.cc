@@ -20,7 +20,7 @@ class Restless final : public conductor::Conductor {
   void on_tbt_actual(conductor::RequestNumber, Nanos, Instant) override {}
   void on_cache(std::span<const conductor::CacheEvent>, Instant) override {}
   void on_stats(const conductor::InstanceStats&, Instant) override {}
-  void on_instance(const conductor::InstanceChange&, Instant) override {}
+  void on_instance(const conductor::InstanceChange& change, Instant) override { changes.push_back(change.kind); }
   void on_tick(Instant, std::vector<conductor::Action>& out) override {
     ++ticks;
     out.push_back({.instance = conductor::InstanceId{0}, .role = conductor::Role::kDecode});
@@ -28,6 +28,7 @@ class Restless final : public conductor::Conductor {
   [[nodiscard]] double pool_load(conductor::Role, Instant) const override { return 0; }
 
   int ticks = 0;
+  std::vector<conductor::InstanceChange::Kind> changes;
 };
 
 class ClusterActionsTest : public testing::Test {
@@ -57,7 +58,12 @@ class ClusterActionsTest : public testing::Test {
                        {.changed = [](const conductor::InstanceChange&) {},
                         .stats = [](const conductor::InstanceStats&) {},
                         .lost = [](const Instance&) {}}};
-  ClusterActions actions_{member("gateway", "gateway-1"), conductor_, table_, transfer_};
+  bool in_use_ = false;
+  ClusterActions actions_{
+      member("gateway", "gateway-1"),
+      {.conductor = conductor_, .instances = table_, .engine = transfer_, .in_use = [this](conductor::InstanceId) {
+         return in_use_;
+       }}};
 };
 
 TEST_F(ClusterActionsTest, TheFirstGatewayOfAModelLeads) {
@@ -89,6 +95,33 @@ TEST_F(ClusterActionsTest, AWorkerThatIsNotUpIsNotAsked) {
   list({member("gateway", "gateway-1")});
   tick();
   EXPECT_EQ(conductor_.ticks, 1);
+  EXPECT_EQ(transfer_.count(kMethodChangeRole), 0u);
+}
+
+TEST_F(ClusterActionsTest, AWorkerGetsNothingNewAndIsAskedOnceNothingIsPlacedOnIt) {
+  in_use_ = true;
+  list({member("gateway", "gateway-1"), member("prefill", "prefill-0")});
+  tick();
+  EXPECT_EQ(conductor_.changes, std::vector{conductor::InstanceChange::Kind::kDraining});
+  EXPECT_EQ(transfer_.count(kMethodChangeRole), 0u);
+  list({member("gateway", "gateway-0"), member("gateway", "gateway-1"), member("prefill", "prefill-0")});
+  ASSERT_FALSE(actions_.leads());
+  in_use_ = false;
+  tick();
+  EXPECT_EQ(transfer_.count(kMethodChangeRole), 1u) << "who has begun it ends it";
+  tick();
+  EXPECT_EQ(transfer_.count(kMethodChangeRole), 1u);
+}
+
+TEST_F(ClusterActionsTest, AWorkerThatWasStartedAnewIsNotAskedForWhatItsPredecessorWas) {
+  in_use_ = true;
+  list({member("gateway", "gateway-1"), member("prefill", "prefill-0")});
+  tick();
+  store::Member successor = member("prefill", "prefill-0");
+  successor.epoch = 2;
+  list({member("gateway", "gateway-0"), member("gateway", "gateway-1"), successor});
+  in_use_ = false;
+  tick();
   EXPECT_EQ(transfer_.count(kMethodChangeRole), 0u);
 }
 

@@ -359,6 +359,14 @@ void Dispatcher::on_instance_lost(const Instance& instance) {
   }
 }
 
+bool Dispatcher::uses(conductor::InstanceId instance) const {
+  return std::ranges::any_of(requests_, [instance](const auto& entry) {
+    return std::ranges::any_of(entry.second->choices, [instance](const Choice& choice) {
+      return choice.generation.running() && (choice.place.prefill == instance || choice.place.decode == instance);
+    });
+  });
+}
+
 void Dispatcher::cancel(const Choice& choice, Role role) {
   const Instance* instance = parts_.instances.find(role == Role::kPrefill ? choice.place.prefill : choice.place.decode);
   const std::string& endpoint = role == Role::kPrefill ? choice.place.prefill_endpoint : choice.place.decode_endpoint;

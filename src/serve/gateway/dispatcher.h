@@ -58,6 +58,8 @@ class Dispatcher {
   void on_instance_lost(const Instance& instance);
   /// A worker came up: whoever waits for one decides again.
   void on_instance_up();
+  /// Whether an attempt is placed on that instance, also if the worker has not heard of it yet. O(requests).
+  [[nodiscard]] bool uses(conductor::InstanceId instance) const;
 
  private:
   using Request = std::shared_ptr<ActiveRequest>;  // shared by the table and the callbacks that are running

@@ -69,7 +69,14 @@ class GatewayCore {
                              .epoch = random_seed(),
                              .attached_node = {},
                              .model = front_.layout.model.to_string()};
-    if (config_.conductor.elastic) actions_.emplace(self, *conductor_, instances_, engine_);
+    if (config_.conductor.elastic) {
+      actions_.emplace(self, ClusterActions::Parts{.conductor = *conductor_,
+                                                   .instances = instances_,
+                                                   .engine = engine_,
+                                                   .in_use = [this](conductor::InstanceId instance) {
+                                                     return dispatcher_.uses(instance);
+                                                   }});
+    }
     membership_ = store::Membership::create(
         {.master = config_.master, .self = self, .watch_members = true, .watch_cache = true}, engine_,
         {.joined = config_.on_joined ? config_.on_joined : [] {},

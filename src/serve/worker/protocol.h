@@ -102,6 +102,7 @@ Result<PrefillCall> parse_prefill(std::string_view payload, const ProtocolLimits
 Result<ReserveCall> parse_reserve(std::string_view payload, const ProtocolLimits& limits);
 Result<JoinCall> parse_join(std::string_view payload, const ProtocolLimits& limits);
 Result<RequestId> parse_cancel(std::string_view payload);
+/// The role that the worker shall have.
 Result<WorkerRole> parse_change_role(std::string_view payload);
 /// Replies: @return kInternal when the peer sent something else.
 Result<ReserveAnswer> parse_reserve_reply(std::string_view payload);

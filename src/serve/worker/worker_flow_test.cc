@@ -2,6 +2,8 @@
 // simulated engine's answers depend on every byte of KVCache, so equal answers mean that every block arrived.
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "kvcache/chunk_plan.h"
 #include "serve/messages.h"
 #include "serve/worker/test_cluster.h"
@@ -345,22 +347,34 @@ TEST_F(WorkerFlow, ADrainingWorkerFinishesWhatItHasAndRefusesTheRest) {
 
 TEST_F(WorkerFlow, AWorkerFinishesWhatItHasBeforeItTakesTheOtherRole) {
   std::promise<WorkerRole> taken;
+  std::atomic<int> times = 0;
   const auto prefill = worker(WorkerRole::kPrefill, "prefill-0");
   TestWorker decode({.role = WorkerRole::kDecode,
                      .name = "decode-0",
                      .times = {Nanos{0}, Millis(1)},
-                     .callbacks = {.take_role = [&taken](WorkerRole role) { taken.set_value(role); }}},
+                     .callbacks = {.take_role =
+                                       [&](WorkerRole role) {
+                                         if (++times == 1) taken.set_value(role);
+                                       }}},
                     store_);
-  const auto running = request("r1", test_prompt(100, 1), 100, decode);
+  const auto ask = [&](const std::string& role) {
+    return gateway_.call(decode.endpoint(), kMethodChangeRole, encode_change_role(role)).ok();
+  };
+  const auto running = request("r1", test_prompt(100, 1), 300, decode);
   reply_of(gateway_.prefill(prefill->endpoint(), running));
-  EXPECT_TRUE(gateway_.call(decode.endpoint(), kMethodChangeRole, encode_change_role("decode")).ok()) << "it is that";
+  EXPECT_TRUE(ask("decode")) << "it is that";
   EXPECT_FALSE(gateway_.stats(decode.endpoint()).draining());
-  for (int times = 0; times < 2; ++times) {
-    EXPECT_TRUE(gateway_.call(decode.endpoint(), kMethodChangeRole, encode_change_role("prefill")).ok());
-  }
+  EXPECT_TRUE(ask("prefill"));
   EXPECT_TRUE(gateway_.stats(decode.endpoint()).draining());
-  EXPECT_EQ(taken.get_future().get(), WorkerRole::kPrefill);
-  EXPECT_EQ(gateway_.await("r1").tokens, reference_answer(test_prompt(100, 1), running.sampling()));
+  auto role = taken.get_future();
+  gateway_.await("r1", 10);
+  EXPECT_EQ(role.wait_for(Seconds(0)), std::future_status::timeout) << "290 steps of a millisecond are left";
+  EXPECT_EQ(role.get(), WorkerRole::kPrefill);
+  EXPECT_EQ(gateway_.await("r1", 300).tokens, reference_answer(test_prompt(100, 1), running.sampling()))
+      << "it has all of them by then";
+  EXPECT_TRUE(ask("prefill"));
+  gateway_.stats(decode.endpoint());
+  EXPECT_EQ(times, 1) << "once, however often it is asked";
 }
 
 TEST_F(WorkerFlow, AWorkerWhoseOwnerCannotGiveItAnotherRoleRefuses) {

@@ -102,6 +102,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   std::optional<PrefillWorker> prefill_;
   std::optional<DecodeWorker> decode_;
   std::unique_ptr<store::Membership> membership_;
+  bool draining_ = false;
   TimerId drain_timer_{0};
   Task drained_;
 };
@@ -150,9 +151,11 @@ void Worker::on_change_role(transfer::PeerHandle, std::string_view payload, tran
   const auto role = parse_change_role(payload);
   if (!role.ok()) return responder.reply(role.status());
   if (!callbacks_.take_role) return responder.reply(Status(Code::kUnsupported, "this worker keeps its role"));
-  if (*role != config_.role && !drained_) {
+  if (*role != config_.role && !draining_) {
     log_info("asked to serve as {}", worker_role_name(*role));
-    drain(context_.now() + config_.request_time_max, [this, wanted = *role] { callbacks_.take_role(wanted); });
+    drain(context_.now() + config_.request_time_max, [weak = weak_from_this(), wanted = *role] {
+      if (const auto self = weak.lock()) self->callbacks_.take_role(wanted);
+    });
   }
   responder.reply(std::string());
 }
@@ -171,6 +174,7 @@ void Worker::join() {
 
 void Worker::drain(Deadline deadline, Task done) {
   log_info("draining: no new requests");
+  draining_ = true;
   if (prefill_) prefill_->refuse_new();
   if (decode_) decode_->refuse_new();
   drained_ = std::move(done);

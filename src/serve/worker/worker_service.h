@@ -45,11 +45,12 @@ struct WorkerConfig {
   Nanos request_time_max = Seconds(600);  ///< a request's deadline is capped to this
 };
 
+/// What a worker tells its owner. Either may be empty.
 struct WorkerCallbacks {
   /// The master knows this worker. Once, on the loop.
   std::function<void()> joined{};
-  /// A gateway asked for the other role, and no request is left: the owner destroys the service and creates one of that
-  /// role. Once, on the loop. Empty: a worker that is asked refuses.
+  /// A gateway asked for the other role, and no request is left, or request_time_max has passed since: the owner
+  /// destroys the service and creates one of that role. Once, on the loop. Empty: a worker that is asked refuses.
   std::function<void(WorkerRole)> take_role{};
 };
 

@@ -1,8 +1,11 @@
 #include "sim/report/deviation.h"
 
+#include "base/check.h"
+
 namespace mooncake::sim {
 
 Table deviations(const Table& beside) {
+  CHECK(beside.columns.size() >= 2 && beside.columns[1] == "published");
   Table table{.title = beside.title + ": ours / published - 1", .columns = {beside.columns.front()}, .rows = {}};
   table.columns.insert(table.columns.end(), beside.columns.begin() + 2, beside.columns.end());
   for (const std::vector<Cell>& row : beside.rows) {
