@@ -7,9 +7,10 @@ if(MOONCAKE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_link_libraries(mc_precompiled PRIVATE mooncake_flags fmt::fmt nlohmann_json::nlohmann_json GTest::gmock)
   target_compile_options(mc_precompiled PRIVATE "SHELL:-Xclang -fno-pch-timestamp")  # ccache compares contents
   target_precompile_headers(mc_precompiled PRIVATE
-    <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <deque> <filesystem> <fstream> <functional> <map> <memory>
-    <mutex> <optional> <set> <span> <sstream> <string> <string_view> <thread> <utility> <variant> <vector>
-    <fmt/format.h> <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp>)
+    <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring> <deque> <filesystem> <fstream> <functional> <future>
+    <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span> <sstream> <string> <string_view> <thread>
+    <unordered_map> <utility> <variant> <vector> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
+    <absl/functional/any_invocable.h> <fmt/format.h> <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp>)
 endif()
 
 # Lets TARGET use the headers above, where they are precompiled.
