@@ -29,6 +29,7 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
   MC_ASSIGN_OR_RETURN(gateway.tenants, read_tenants(config.text("gateway.tenants")));
   gateway.decision_log = config.text("gateway.decision_log");
   gateway.conductor.elastic = config.boolean("gateway.elastic");
+  gateway.conductor.replicate = config.boolean("gateway.replicate");
   gateway.conductor.decode_time = from_ms(config.number("gateway.t_d_s") * 1000);
   gateway.conductor.slo = {.ttft = from_ms(config.number("gateway.ttft_slo_s") * 1000),
                            .tbt = from_ms(config.number("gateway.tbt_slo_ms"))};

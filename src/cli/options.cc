@@ -122,9 +122,10 @@ void add_scheduling(Table& table) {
   table.number("tbt_slo_ms", "300", 0.1, 3'600'000, "Objective for the time between tokens, in milliseconds.");
 }
 
-void add_elastic(Table& table) {
+void add_actions(Table& table) {
   table.boolean("elastic", "false",
                 "Workers change between prefill and decode when one of the two breaks its objective more often.");
+  table.boolean("replicate", "false", "Prefixes that are used often are copied to more nodes ahead of requests.");
 }
 
 void add_pool(Table& table) {
@@ -195,6 +196,7 @@ void add_sim(Table& table) {
   table.integer("decode_kv_tokens", "1400000", 1, 1e15, "Tokens of KVCache that a decode instance holds.");
   table.boolean("prefill_only", "false", "Requests end with their first token.");
   table.boolean("elastic", "false", "Nodes change their roles when prefill or decode is busier than the other.");
+  table.boolean("replicate", "false", "Prefixes that are used often are copied to more nodes ahead of requests.");
   table.integer("seed", "0", 0, 9.0e18, "Of random placement.");
   table.json("The figures");
 
@@ -237,7 +239,7 @@ void add_up(Table& table) {
   add_scheduling(table);
   add_tenants(table);
   add_decision_log(table);
-  add_elastic(table);
+  add_actions(table);
   add_pool(table);
   table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
   table.boolean("restart", "true", "Start a process again when it died.");
@@ -280,7 +282,7 @@ void add_roles(Table& table) {
   add_scheduling(table);
   add_tenants(table);
   add_decision_log(table);
-  add_elastic(table);
+  add_actions(table);
   table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
 }
 

@@ -38,6 +38,7 @@ Result<sim::ClusterConfig> cluster_config(const Config& config) {
   cluster.decode_kv_tokens = static_cast<std::uint64_t>(config.integer("sim_run.decode_kv_tokens"));
   cluster.prefill_only = config.boolean("sim_run.prefill_only");
   cluster.elastic = config.boolean("sim_run.elastic");
+  cluster.replicate = config.boolean("sim_run.replicate");
   cluster.seed = static_cast<std::uint64_t>(config.integer("sim_run.seed"));
   return cluster;
 }

@@ -22,7 +22,7 @@ void add(Json& json, std::string_view name, const std::optional<sim::Summary>& s
   }
 }
 
-std::string to_json(const sim::ClusterReport& report, bool elastic, double wall_s) {
+std::string to_json(const sim::ClusterReport& report, const sim::ClusterConfig& cluster, double wall_s) {
   using sim::Summary;
   Json json = {{"requests", report.requests},       {"completed", report.completed},
                {"rejected", report.rejected},       {"rejected_after_prefill", report.rejected_after_prefill},
@@ -40,7 +40,8 @@ std::string to_json(const sim::ClusterReport& report, bool elastic, double wall_
   json["prefill_s_mean"] = report.prefill_s_mean;
   json["wasted_prefill_s"] = report.wasted_prefill_s;
   json["transfers"] = report.transfers;
-  if (elastic) {
+  if (cluster.replicate) json["replicated_blocks"] = report.replicated_blocks;
+  if (cluster.elastic) {
     json["role_changes"] = report.role_changes;
     json["prefill_at_end"] = report.prefill_at_end;
   }
@@ -54,7 +55,7 @@ void print_row(const char* name, const std::optional<sim::Summary>& summary) {
              summary->p99, summary->max);
 }
 
-void print(const sim::ClusterReport& report, bool elastic, double wall_s) {
+void print(const sim::ClusterReport& report, const sim::ClusterConfig& cluster, double wall_s) {
   fmt::print("{} requests: {} completed, {} refused, {} of them after their prefill ({:.1f} s of it wasted)\n",
              report.requests, report.completed, report.rejected, report.rejected_after_prefill,
              report.wasted_prefill_s);
@@ -65,7 +66,8 @@ void print(const sim::ClusterReport& report, bool elastic, double wall_s) {
   print_row("TBT, ms", report.tbt_ms);
   fmt::print("prefill {:.3f} s a request; {:.2f} % of blocks reused; {} prefixes fetched from another node\n",
              report.prefill_s_mean, report.hit_rate_prefix_block * 100, report.transfers);
-  if (elastic) {
+  if (cluster.replicate) fmt::print("{} blocks copied ahead of requests\n", report.replicated_blocks);
+  if (cluster.elastic) {
     fmt::print("{} changes of role; {} prefill nodes at the end\n", report.role_changes, report.prefill_at_end);
   }
   fmt::print("simulated in {:.3f} s\n", wall_s);
@@ -79,8 +81,8 @@ Status simulate(const Config& config) {
   const sim::ClusterReport report = sim::report_cluster(trace, cluster.slo, result);
   const double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   const std::string& json = config.text("sim_run.json");
-  if (json != kJsonToStdout) print(report, cluster.elastic, wall_s);
-  return write_json(json, to_json(report, cluster.elastic, wall_s));
+  if (json != kJsonToStdout) print(report, cluster, wall_s);
+  return write_json(json, to_json(report, cluster, wall_s));
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   MC_RETURN_IF_ERROR(read_tenants(up.tenants).status());  // likewise
   up.decision_log = config.text("up.decision_log");
   up.elastic = config.boolean("up.elastic");
+  up.replicate = config.boolean("up.replicate");
   up.t_d_s = config.number("up.t_d_s");
   up.ttft_slo_s = config.number("up.ttft_slo_s");
   up.tbt_slo_ms = config.number("up.tbt_slo_ms");

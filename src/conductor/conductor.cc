@@ -21,6 +21,7 @@
 #include "conductor/placement.h"
 #include "conductor/pools.h"
 #include "conductor/prediction_margin.h"
+#include "conductor/replication.h"
 #include "conductor/trunk_reservation.h"
 #include "kvcache/prefix_index.h"
 
@@ -56,6 +57,7 @@ class ConductorCore final : public Conductor {
   [[nodiscard]] std::optional<Refusal> refuse_unplaced(const Board& board, const RequestView& request) const;
   std::size_t choose_prefill(const Board& board, std::span<const Candidate> prefill, const RequestView& request);
   void place(const Board& board, const RequestView& request, Instant now, Decision& decision);
+  void change_roles(Instant now, std::vector<Action>& out);
   [[nodiscard]] DecodeChoice look_ahead(const DecodeFacts& facts, const DecodeNeed& need, Instant now,
                                         Nanos ttft) const;
   void blame(const Placed& placed, const DecodeFacts& decode, const DecodeNeed& need, const Slo& slo);
@@ -63,6 +65,10 @@ class ConductorCore final : public Conductor {
   [[nodiscard]] bool only_watches(InstanceId prefill) const {
     const auto measured = prefills_measured_.find(prefill);
     return (measured == prefills_measured_.end() ? 0 : measured->second) < config_.shadow_prefills;
+  }
+  /// A later attempt or a further choice of a request: its objectives are laxer than anybody's.
+  [[nodiscard]] bool comes_again(const Slo& slo) const {
+    return slo.ttft > config_.slo.ttft && slo.tbt > config_.slo.tbt;
   }
   void forget_promises(RequestNumber request) {
     ttft_margin_.drop(request);
@@ -83,6 +89,7 @@ class ConductorCore final : public Conductor {
   TrunkReservation reservation_;
   std::unique_ptr<PrefillChooser> chooser_;
   ElasticRoles roles_;
+  Replication replication_;
   absl::flat_hash_map<InstanceId, std::uint32_t> prefills_measured_;
   double average_prompt_tokens_ = 0;
   double average_ttft_ms_ = 0;  // predicted, of those that were accepted
@@ -220,8 +227,7 @@ DecodeChoice ConductorCore::look_ahead(const DecodeFacts& facts, const DecodeNee
 // Which pool makes the request miss an objective. Policies that look ahead at nobody count everything promised as if it
 // decoded now, and a prefill pool that cannot keep up would look like a busy decode pool.
 void ConductorCore::blame(const Placed& placed, const DecodeFacts& decode, const DecodeNeed& need, const Slo& slo) {
-  // Later attempts and further choices of a request have no objective to break, and say nothing.
-  if (slo.ttft > config_.slo.ttft && slo.tbt > config_.slo.tbt) return;
+  if (comes_again(slo)) return;  // it has no objective to break, and says nothing
   DecodeChoice choice = placed.decode;
   if (config_.admission == AdmissionPolicy::kNone || config_.admission == AdmissionPolicy::kBaseline) {
     DecodeLoad running = bookings_.decode_line(decode.instance).joined();
@@ -239,6 +245,9 @@ void ConductorCore::accept(const Board& board, const RequestView& request, const
       average_ttft_ms_ == 0 ? to_ms(prefill.ttft) : std::lerp(average_ttft_ms_, to_ms(prefill.ttft), kAverageWeight);
   if (prefill.reused_blocks < board.prompt.best_blocks) decision.reuse_blocks_max = prefill.reused_blocks;
   decision.recompute = decision.reuse_blocks_max == 0;
+  if (config_.replicate && !comes_again(request.slo)) {
+    replication_.used(request.block_keys.first(board.prompt.best_blocks), board.prefill.size(), now);
+  }
   decision.reason =
       explain_accept(config_.placement, {.prefill = prefill,
                                          .prefill_name = instances_.name(prefill.instance),
@@ -358,7 +367,15 @@ void ConductorCore::on_instance(const InstanceChange& change, Instant now) {
 }
 
 void ConductorCore::on_tick(Instant now, std::vector<Action>& out) {
-  if (!config_.elastic) return;
+  if (config_.elastic) change_roles(now, out);
+  if (!config_.replicate) return;
+  const std::vector<NodeId> nodes = prefill_nodes(instances_);
+  replication_.tick(
+      {.index = index_, .cost = *cost_, .bookings = bookings_, .nodes = nodes, .block_tokens = config_.block_tokens},
+      now, out);
+}
+
+void ConductorCore::change_roles(Instant now, std::vector<Action>& out) {
   const auto change = roles_.tick(pool_sizes(instances_), now);
   if (!change) return;
   const Role taker = change->giver == Role::kPrefill ? Role::kDecode : Role::kPrefill;

@@ -60,8 +60,10 @@ using kvcache::Slo;
 /// 1 - 0.8^10 = 89 % of a steady error (kvcache::kCorrectionWeight).
 inline constexpr std::uint32_t kShadowPrefills = 10;
 
-/// Short against what the Conductor reacts to with actions, which are minutes.
+/// Short against what the Conductor reacts to with actions: half minutes and minutes.
 inline constexpr Nanos kTickPeriod = Seconds(1);
+/// Blocks of one copy between nodes: so that it is over in a moment, and fits a worker's memory.
+inline constexpr std::uint32_t kCopyBlocksMax = 32;
 
 struct ConductorConfig {
   PlacementPolicy placement = PlacementPolicy::kCostMin;
@@ -76,6 +78,7 @@ struct ConductorConfig {
   std::uint32_t shadow_prefills = 0;
   std::uint64_t seed = 0;  ///< for kRandom
   bool elastic = false;    ///< instances change their roles when one pool is busier than the other
+  bool replicate = false;  ///< prefixes that are used often are copied to more nodes
 };
 
 struct InstanceChange {
@@ -169,10 +172,15 @@ struct PrefillActual {
 struct Action {
   enum class Kind : std::uint8_t {
     kChangeRole,  ///< `instance` finishes what it has and takes on `role`; the owner reports it draining, down, and up
+    kReplicate,   ///< `keys` are copied from one node to another; the owner reports what is stored
   };
   Kind kind = Kind::kChangeRole;
-  InstanceId instance{};
+  InstanceId instance{};       ///< kChangeRole
   Role role = Role::kPrefill;  ///< kChangeRole: the new one
+  NodeId from{};               ///< kReplicate: holds `keys`, and has the time to send them; others may hold them, too
+  NodeId to{};
+  std::vector<Key128> keys{};     ///< kReplicate: consecutive blocks of a prefix, kCopyBlocksMax at most
+  std::uint32_t first_block = 0;  ///< kReplicate: the place of the first of them in it
 };
 
 class PrefillChooser;
@@ -202,7 +210,7 @@ class Conductor {
   /// kDown also releases every booking on that instance.
   virtual void on_instance(const InstanceChange& change, Instant now) = 0;
   /// To be called every kTickPeriod by the one owner who carries out what is appended to `out`. Nothing is appended
-  /// unless the configuration is elastic.
+  /// unless the configuration is elastic or replicates.
   virtual void on_tick(Instant now, std::vector<Action>& out) = 0;
   /// Load of a pool now: predicted TTFT or TBT of an average request / its SLO.
   [[nodiscard]] virtual double pool_load(Role role, Instant now) const = 0;

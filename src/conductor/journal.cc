@@ -19,7 +19,7 @@ class JournalingConductor final : public Conductor {
   JournalingConductor(const ConductorConfig& config, const kvcache::CostProfile& profile,
                       std::shared_ptr<std::ostream> out)
       : inner_(Conductor::create(config, kvcache::make_cost_model(profile))),
-        elastic_(config.elastic),
+        ticks_(config.elastic || config.replicate),
         out_(std::move(out)) {
     const Json head = {{"journal", kVersion},
                        {"config", journal::to_json(config)},
@@ -69,7 +69,7 @@ class JournalingConductor final : public Conductor {
   void on_tick(Instant now, std::vector<Action>& out) override {
     std::vector<Action> actions;
     inner_->on_tick(now, actions);
-    if (elastic_) write(now, "tick", Json::object(), journal::to_json(actions));
+    if (ticks_) write(now, "tick", Json::object(), journal::to_json(actions));
     out.insert(out.end(), actions.begin(), actions.end());
   }
   [[nodiscard]] double pool_load(Role role, Instant now) const override { return inner_->pool_load(role, now); }
@@ -83,7 +83,7 @@ class JournalingConductor final : public Conductor {
   }
 
   std::unique_ptr<Conductor> inner_;
-  const bool elastic_;  // without it ticks change nothing
+  const bool ticks_;  // without it ticks change nothing
   std::shared_ptr<std::ostream> out_;
   Instant last_{};  // for the one call that has no time
 };

@@ -91,7 +91,8 @@ Json to_json(const ConductorConfig& config) {
           {"decode_time", config.decode_time.count()},
           {"shadow_prefills", config.shadow_prefills},
           {"seed", config.seed},
-          {"elastic", config.elastic}};
+          {"elastic", config.elastic},
+          {"replicate", config.replicate}};
 }
 
 ConductorConfig config_from(const Json& json) {
@@ -111,6 +112,7 @@ ConductorConfig config_from(const Json& json) {
   config.shadow_prefills = json.value("shadow_prefills", 0u);
   config.seed = json.at("seed").get<std::uint64_t>();
   config.elastic = json.value("elastic", false);
+  config.replicate = json.value("replicate", false);
   return config;
 }
 
@@ -165,8 +167,19 @@ Json to_json(const std::optional<Refusal>& refusal) {
 Json to_json(std::span<const Action> actions) {
   Json json = Json::array();
   for (const Action& action : actions) {
-    json.push_back(
-        {{"kind", number_of(action.kind)}, {"instance", number_of(action.instance)}, {"role", number_of(action.role)}});
+    Json& line = json.emplace_back(Json{{"kind", number_of(action.kind)}});
+    switch (action.kind) {
+      case Action::Kind::kChangeRole:
+        line["instance"] = number_of(action.instance);
+        line["role"] = number_of(action.role);
+        break;
+      case Action::Kind::kReplicate:
+        line["from"] = number_of(action.from);
+        line["to"] = number_of(action.to);
+        line["keys"] = keys_to_json(action.keys);
+        line["first"] = action.first_block;
+        break;
+    }
   }
   return json;
 }

@@ -86,7 +86,7 @@ TEST(Journal, OfOneTenantAndNormalPriorityIsReadWithoutSayingSo) {
     (void)conductor->on_request({.number = RequestNumber{i}, .prompt_tokens = 100, .slo = {}}, Instant(Seconds(2)));
   }
   std::string journal = out->str();
-  for (const std::string option : {R"(,"shadow_prefills":0)", R"(,"elastic":false)"}) {
+  for (const std::string option : {R"(,"shadow_prefills":0)", R"(,"elastic":false)", R"(,"replicate":false)"}) {
     ASSERT_NE(journal.find(option), std::string::npos);
     journal.erase(journal.find(option), option.size());
   }
@@ -100,6 +100,15 @@ TEST(Journal, OfOneTenantAndNormalPriorityIsReadWithoutSayingSo) {
   ASSERT_TRUE(report.ok()) << report.status().to_string();
   EXPECT_EQ(report->decisions, 5u);
   EXPECT_EQ(report->different, 0u);
+}
+
+TEST(Journal, HoldsTheCopiesThatTicksAskFor) {
+  const std::string journal = record({.slo = {.ttft = Seconds(5), .tbt = Millis(60)}, .replicate = true});
+  const auto report = replay(journal);
+  ASSERT_TRUE(report.ok()) << report.status().to_string();
+  EXPECT_EQ(report->decisions, 1200u) << "requests, second looks at them, and ticks";
+  EXPECT_EQ(report->different, 0u) << report->first_recorded << "\n" << report->first_made;
+  EXPECT_NE(journal.find(R"("decided":[{"kind":1,)"), std::string::npos) << "a copy";
 }
 
 TEST(Journal, HoldsTheTicksOfAnElasticCluster) {

@@ -29,4 +29,13 @@ std::vector<InstanceId> least_busy(const InstanceTable& instances, const LoadEst
   return least;
 }
 
+std::vector<NodeId> prefill_nodes(const InstanceTable& instances) {
+  std::vector<NodeId> nodes;
+  instances.for_each_usable(Role::kPrefill,
+                            [&](const InstanceChange& instance) { nodes.push_back(instance.attached_node); });
+  std::ranges::sort(nodes);
+  nodes.erase(std::ranges::unique(nodes).begin(), nodes.end());
+  return nodes;
+}
+
 }  // namespace mooncake::conductor

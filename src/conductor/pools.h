@@ -18,4 +18,7 @@ PoolSizes pool_sizes(const InstanceTable& instances);
 std::vector<InstanceId> least_busy(const InstanceTable& instances, const LoadEstimate& load, Role role,
                                    std::uint32_t count, Instant now);
 
+/// The nodes of usable prefill instances, ascending, each once.
+std::vector<NodeId> prefill_nodes(const InstanceTable& instances);
+
 }  // namespace mooncake::conductor

@@ -100,4 +100,13 @@ std::string encode_change_role(std::string_view role) {
   return request.SerializeAsString();
 }
 
+std::string encode_replicate(std::span<const Key128> keys) {
+  pb::ReplicateRequest request;
+  for (const Key128& key : keys) {
+    request.add_keys(key.high);
+    request.add_keys(key.low);
+  }
+  return request.SerializeAsString();
+}
+
 }  // namespace mooncake::serve

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "base/key128.h"
 #include "base/status.h"
 
 namespace mooncake::serve {
@@ -64,6 +66,7 @@ std::string encode(const WorkerStats& stats);
 std::string encode_cancel(std::string_view id);
 /// `role`: "prefill" or "decode".
 std::string encode_change_role(std::string_view role);
+std::string encode_replicate(std::span<const Key128> keys);
 
 /// Times that are no numbers or negative come out as 0, others as kWireTimeMsMax at most. @return kCorrupt for bytes
 /// that are no such message.

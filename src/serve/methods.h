@@ -12,5 +12,6 @@ inline constexpr std::uint16_t kMethodTokens = 103;      ///< any worker to gate
 inline constexpr std::uint16_t kMethodCancel = 104;      ///< gateway to any worker
 inline constexpr std::uint16_t kMethodStats = 105;       ///< gateway to any worker
 inline constexpr std::uint16_t kMethodChangeRole = 106;  ///< leading gateway to any worker
+inline constexpr std::uint16_t kMethodReplicate = 107;   ///< leading gateway to prefill worker
 
 }  // namespace mooncake::serve

@@ -222,27 +222,32 @@ TEST(Store, ReadersFailOverToTheOtherReplicaAndPutsToTheOtherNode) {
   const std::vector<std::byte> value = noise(kMiB, 1);
   ASSERT_TRUE(client.put(1, value).ok());
   EXPECT_EQ(client.locate(1), std::vector<std::string>{"node-0"});
-  // A second copy, straight to the other node: StoreClient::put would find that there is one already.
-  pb::PutRequest copy;
-  copy.set_deadline_ms(10'000);
-  pb::PutRequest::Item& item = *copy.add_items();
-  item.set_key_high(key(1).high);
-  item.set_key_low(key(1).low);
-  item.set_bytes(value.size());
-  item.set_crc32c(crc32c(value));
-  std::vector<std::byte> lent = value;
-  const auto segment = *client.process()->register_memory(lent, transfer::Access::kRead);
-  item.set_segment_index(segment.index);
-  item.set_segment_generation(segment.generation);
-  ASSERT_TRUE(client.process().ask(second.process(), kMethodPut, copy.SerializeAsString()).ok());
-  std::promise<void> revoked;
-  ASSERT_TRUE(client.process()->unregister_memory(segment, [&] { revoked.set_value(); }).ok());
-  revoked.get_future().wait();
+  TestClient other(master.name(), "node-1");
+  ASSERT_TRUE(other.put(1, value).ok());
+  EXPECT_EQ(client.locate(1), std::vector<std::string>{"node-0"}) << "a put finds that there is a copy already";
+  ASSERT_TRUE(other->replicate_and_wait({{key(1), value, crc32c(value)}}, soon())[0].ok());
   EXPECT_EQ(client.locate(1), (std::vector<std::string>{"node-0", "node-1"}));
   first.kill();
   EXPECT_EQ(*client.get(1, kMiB), value);
   EXPECT_TRUE(client.put(2, noise(kMiB, 2)).ok());
   EXPECT_EQ(client.locate(2), std::vector<std::string>{"node-1"});
+}
+
+TEST(Store, ACopyGoesToThePreferredNodeOrNowhere) {
+  TestMaster master;
+  TestStoreNode node("node-0", master.name(), 4 * kMiB);
+  ASSERT_TRUE(eventually([&] { return node.joined(); }));
+  const std::vector<std::byte> value = noise(kMiB, 1);
+  const std::vector<PutItem> items = {{key(1), value, crc32c(value)}};
+  TestClient anywhere(master.name());
+  EXPECT_EQ(anywhere->replicate_and_wait(items, soon())[0].code(), Code::kUnavailable);
+  TestClient elsewhere(master.name(), "node-1");
+  EXPECT_EQ(elsewhere->replicate_and_wait(items, soon())[0].code(), Code::kUnavailable);
+  EXPECT_TRUE(anywhere.locate(1).empty());
+  TestClient here(master.name(), "node-0");
+  EXPECT_TRUE(here->replicate_and_wait(items, soon())[0].ok());
+  EXPECT_TRUE(here->replicate_and_wait(items, soon())[0].ok()) << "it is there";
+  EXPECT_EQ(anywhere.locate(1), std::vector<std::string>{"node-0"});
 }
 
 TEST(Store, RacingPutsOnDifferentNodesLeaveOneValue) {

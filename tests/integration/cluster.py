@@ -202,6 +202,12 @@ def handed_over(cluster: Cluster) -> tuple[float, float]:
             sum(total(d, "mooncake_transfer_bytes_received", prefill) for d in decode))
 
 
+def replay_decisions(log: Path, *flags: str) -> subprocess.CompletedProcess:
+    """`mooncake sim replay-decisions` on a gateway's decision log."""
+    return subprocess.run([str(BINARY), "sim", "replay-decisions", str(log), *flags], capture_output=True, text=True,
+                          timeout=60 * SLOWDOWN)
+
+
 def reusable_tokens(shared: int, prompt: int, block: int = 64) -> int:
     """How many of `prompt` tokens a worker reuses when whole blocks of the first `shared` are cached: it computes at
     least the last 64 itself, because shorter chunks would give other bytes."""

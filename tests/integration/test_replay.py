@@ -2,15 +2,9 @@
 
 import concurrent.futures
 import json
-import subprocess
 
-from cluster import BINARY, SLOWDOWN, Cluster
+from cluster import Cluster, replay_decisions
 from texts import text
-
-
-def replay(log, *flags):
-    return subprocess.run([str(BINARY), "sim", "replay-decisions", str(log), *flags], capture_output=True, text=True,
-                          timeout=60 * SLOWDOWN)
 
 
 def test_a_live_gateways_decisions_are_made_again_byte_for_byte(tmp_path):
@@ -24,7 +18,7 @@ def test_a_live_gateways_decisions_are_made_again_byte_for_byte(tmp_path):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             statuses = list(pool.map(lambda body: cluster.request("POST", "/v1/completions", body)[0], bodies))
         assert statuses.count(200) > 30 and set(statuses) <= {200, 503}
-    done = replay(log, "--json")
+    done = replay_decisions(log, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["different"] == 0 and report["decisions"] >= 60 and report["calls"] > 200
@@ -34,12 +28,12 @@ def test_a_live_gateways_decisions_are_made_again_byte_for_byte(tmp_path):
     lines[at] = lines[at].replace('"predicted_ttft":', '"predicted_ttft":9')
     forged = tmp_path / "forged.jsonl"
     forged.write_text("".join(lines))
-    done = replay(forged)
+    done = replay_decisions(forged)
     assert done.returncode == 1 and f"line {at + 1} was" in done.stdout
 
 
 def test_what_is_no_log_is_refused(tmp_path):
     other = tmp_path / "other.jsonl"
     other.write_text('{"timestamp": 1}\n')
-    assert replay(other).returncode == 2 and "line 1" in replay(other).stderr
-    assert replay(tmp_path / "none").returncode == 1
+    assert replay_decisions(other).returncode == 2 and "line 1" in replay_decisions(other).stderr
+    assert replay_decisions(tmp_path / "none").returncode == 1

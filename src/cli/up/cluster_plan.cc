@@ -54,6 +54,7 @@ void add_gateway(Arguments& arguments, const UpConfig& config, const std::string
       .add("--ttft-slo-s", fmt::format("{}", config.ttft_slo_s))
       .add("--tbt-slo-ms", fmt::format("{}", config.tbt_slo_ms));
   if (config.elastic) arguments.add("--elastic");
+  if (config.replicate) arguments.add("--replicate");
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct UpConfig {
   std::string placement;
   std::string admission;
   bool elastic = false;
+  bool replicate = false;
   double t_d_s = 0;
   std::string tenants;       ///< file of API keys; empty: none
   std::string decision_log;  ///< empty: none

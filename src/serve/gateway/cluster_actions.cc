@@ -4,12 +4,20 @@
 #include <string>
 #include <utility>
 
-#include "base/check.h"
 #include "base/log.h"
+#include "conductor/replication.h"
 #include "serve/messages.h"
 #include "serve/methods.h"
+#include "store/core/directory.h"
 
 namespace mooncake::serve {
+namespace {
+
+/// What a worker takes at most to fetch blocks and to put them (worker/worker_context.h), and a second for the way.
+constexpr Seconds kReplicateTimeout{11};
+static_assert(conductor::kHoldersMax <= store::kReplicasMax, "a node would drop what it was sent");
+
+}  // namespace
 
 ClusterActions::ClusterActions(store::Member self, Parts parts)
     : self_(std::move(self)), parts_(std::move(parts)), loop_(parts_.engine.executor()) {
@@ -35,11 +43,19 @@ void ClusterActions::tick() {
   if (!leads_) return;
   actions_.clear();
   parts_.conductor.on_tick(now(), actions_);
-  for (const conductor::Action& action : actions_) begin(action);
+  for (const conductor::Action& action : actions_) {
+    switch (action.kind) {
+      case conductor::Action::Kind::kChangeRole:
+        change_role(action);
+        break;
+      case conductor::Action::Kind::kReplicate:
+        replicate(action);
+        break;
+    }
+  }
 }
 
-void ClusterActions::begin(const conductor::Action& action) {
-  CHECK(action.kind == conductor::Action::Kind::kChangeRole);
+void ClusterActions::change_role(const conductor::Action& action) {
   const Instance* instance = parts_.instances.find(action.instance);
   if (instance == nullptr || instance->state != InstanceState::kUp) return;
   parts_.conductor.on_instance({.kind = conductor::InstanceChange::Kind::kDraining, .id = action.instance}, now());
@@ -58,15 +74,33 @@ bool ClusterActions::advance(const Change& change) {
 void ClusterActions::ask(const Instance& instance, conductor::Role role) {
   const std::string wanted = role == conductor::Role::kPrefill ? "prefill" : "decode";
   log_info("asking {} to serve as {}", instance.member.name, wanted);
+  call(instance, kMethodChangeRole, encode_change_role(wanted), kStatsTimeout,
+       [this, id = instance.id](const Status& status) {
+         if (!status.ok()) log_warn("{} keeps its role: {}", parts_.instances.name(id), status.to_string());
+         parts_.instances.check(id);  // that it drains is known sooner
+       });
+}
+
+// What was not copied is no loss: a request that needs it fetches it.
+void ClusterActions::replicate(const conductor::Action& action) {
+  for (const Instance* instance : parts_.instances.list()) {
+    if (instance->node != action.to || instance->role != conductor::Role::kPrefill) continue;
+    if (instance->state != InstanceState::kUp) continue;
+    log_debug("{} shall copy {} blocks to its node", instance->member.name, action.keys.size());
+    return call(*instance, kMethodReplicate, encode_replicate(action.keys), kReplicateTimeout,
+                [name = instance->member.name](const Status& status) {
+                  if (!status.ok()) log_debug("{} has copied nothing: {}", name, status.to_string());
+                });
+  }
+}
+
+void ClusterActions::call(const Instance& instance, std::uint16_t method, std::string payload, Nanos timeout,
+                          std::function<void(const Status&)> answered) {
   const auto peer = parts_.engine.connect(instance.member.endpoint);
-  if (!peer.ok()) return log_warn("{} cannot be asked: {}", instance.member.name, peer.status().to_string());
-  parts_.engine.call(*peer, kMethodChangeRole, encode_change_role(wanted), now() + kStatsTimeout,
-                     [this, id = instance.id, alive = std::weak_ptr(alive_)](const Result<std::string>& reply) {
-                       if (alive.expired()) return;
-                       if (!reply.ok()) {
-                         log_warn("{} keeps its role: {}", parts_.instances.name(id), reply.status().to_string());
-                       }
-                       parts_.instances.check(id);  // that it drains is known sooner
+  if (!peer.ok()) return answered(peer.status());
+  parts_.engine.call(*peer, method, std::move(payload), now() + timeout,
+                     [alive = std::weak_ptr(alive_), answered = std::move(answered)](const Result<std::string>& reply) {
+                       if (!alive.expired()) answered(reply.ok() ? Status::ok_status() : reply.status());
                      });
 }
 

@@ -7,12 +7,15 @@
 // gateway is placed on it: a request may be booked on a decode worker that has not heard of it yet. What other gateways
 // have placed there is finished if the worker has begun with it, and placed anew if not.
 //
+// Blocks are copied by a prefill worker of the node that shall have them.
+//
 // Thread-compatible: belongs to the loop.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/executor.h"
@@ -53,10 +56,13 @@ class ClusterActions {
   };
 
   void tick();
-  void begin(const conductor::Action& action);
+  void change_role(const conductor::Action& action);
+  void replicate(const conductor::Action& action);
   /// @return true when there is nothing left to do for it.
   bool advance(const Change& change);
   void ask(const Instance& instance, conductor::Role role);
+  void call(const Instance& instance, std::uint16_t method, std::string payload, Nanos timeout,
+            std::function<void(const Status&)> answered);
   [[nodiscard]] Instant now() const { return loop_.clock().now(); }
 
   const store::Member self_;

@@ -69,7 +69,7 @@ class GatewayCore {
                              .epoch = random_seed(),
                              .attached_node = {},
                              .model = front_.layout.model.to_string()};
-    if (config_.conductor.elastic) {
+    if (config_.conductor.elastic || config_.conductor.replicate) {
       actions_.emplace(self, ClusterActions::Parts{.conductor = *conductor_,
                                                    .instances = instances_,
                                                    .engine = engine_,
@@ -174,7 +174,7 @@ class GatewayCore {
   InstanceTable instances_;
   Placer placer_;
   Dispatcher dispatcher_;
-  std::optional<ClusterActions> actions_;          // of an elastic cluster
+  std::optional<ClusterActions> actions_;          // if there can be any
   std::unique_ptr<store::Membership> membership_;  // last: it calls into the others
 };
 

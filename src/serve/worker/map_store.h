@@ -89,6 +89,10 @@ class MapStoreClient final : public store::StoreClient {
       done(std::move(outcomes));
     });
   }
+  /// There is one place only.
+  void replicate(std::vector<store::PutItem> items, Deadline deadline, PutCallback done) override {
+    put(std::move(items), deadline, std::move(done));
+  }
   void get(std::vector<store::GetItem> items, Deadline, GetCallback done) override {
     executor_.post([this, items = std::move(items), done = std::move(done)]() mutable {
       std::vector<store::GetOutcome> outcomes;

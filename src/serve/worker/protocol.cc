@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "conductor/conductor.h"
 #include "proto/serve.pb.h"
 
 namespace mooncake::serve {
@@ -194,6 +195,19 @@ Result<RequestId> parse_cancel(std::string_view payload) {
 Result<WorkerRole> parse_change_role(std::string_view payload) {
   MC_ASSIGN_OR_RETURN(const auto wire, parse<pb::ChangeRoleRequest>(payload));
   return parse_worker_role(wire.role());
+}
+
+Result<std::vector<Key128>> parse_replicate(std::string_view payload) {
+  MC_ASSIGN_OR_RETURN(const auto wire, parse<pb::ReplicateRequest>(payload));
+  const auto halves = static_cast<std::size_t>(wire.keys_size());
+  if (halves == 0 || halves % 2 != 0 || halves / 2 > conductor::kCopyBlocksMax) {
+    return bad(fmt::format("{} halves of keys, where 1 to {} keys are expected", halves, conductor::kCopyBlocksMax));
+  }
+  std::vector<Key128> keys;
+  for (std::size_t i = 0; i < halves; i += 2) {
+    keys.push_back({wire.keys(static_cast<int>(i)), wire.keys(static_cast<int>(i + 1))});
+  }
+  return keys;
 }
 
 Result<ReserveAnswer> parse_reserve_reply(std::string_view payload) {

@@ -104,6 +104,8 @@ Result<JoinCall> parse_join(std::string_view payload, const ProtocolLimits& limi
 Result<RequestId> parse_cancel(std::string_view payload);
 /// The role that the worker shall have.
 Result<WorkerRole> parse_change_role(std::string_view payload);
+/// Keys of blocks, conductor::kCopyBlocksMax at most.
+Result<std::vector<Key128>> parse_replicate(std::string_view payload);
 /// Replies: @return kInternal when the peer sent something else.
 Result<ReserveAnswer> parse_reserve_reply(std::string_view payload);
 /// Ids that the gateway does not know.

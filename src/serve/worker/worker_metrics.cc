@@ -31,6 +31,8 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics, const std::string& role)
           metrics.counter("mooncake_serve_blocks_published_total", "Blocks put to the store", {{"role", role}})),
       blocks_unpublished(metrics.counter("mooncake_serve_blocks_unpublished_total",
                                          "Blocks that could not be put to the store", {{"role", role}})),
+      blocks_replicated(metrics.counter("mooncake_serve_blocks_replicated_total",
+                                        "Blocks put to the worker's own node ahead of requests", {{"role", role}})),
       blocks_corrupt(metrics.counter("mooncake_serve_blocks_corrupt_total",
                                      "Blocks that arrived with a wrong checksum, or that the engine refused",
                                      {{"role", role}})),

@@ -11,6 +11,7 @@
 #include "serve/methods.h"
 #include "serve/worker/decode_worker.h"
 #include "serve/worker/prefill_worker.h"
+#include "serve/worker/replicate_blocks.h"
 #include "store/client/membership.h"
 
 namespace mooncake::serve {
@@ -90,6 +91,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   void on_cancel(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
   void on_stats(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
   void on_change_role(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
+  void on_replicate(transfer::PeerHandle from, std::string_view payload, transfer::Responder responder);
   [[nodiscard]] bool idle() const { return prefill_ ? prefill_->idle() : decode_->idle(); }
   void check_drained(Deadline deadline);
 
@@ -102,6 +104,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   std::optional<PrefillWorker> prefill_;
   std::optional<DecodeWorker> decode_;
   std::unique_ptr<store::Membership> membership_;
+  std::weak_ptr<Arena::Lease> copy_;  // the memory of the copy in work
   bool draining_ = false;
   TimerId drain_timer_{0};
   Task drained_;
@@ -120,6 +123,7 @@ void Worker::serve(std::uint16_t method, Method handle) {
 void Worker::serve() {
   if (prefill_) {
     serve(kMethodPrefill, &Worker::on_prefill);
+    serve(kMethodReplicate, &Worker::on_replicate);
   } else {
     serve(kMethodReserve, &Worker::on_reserve);
     serve(kMethodJoin, &Worker::on_join);
@@ -158,6 +162,20 @@ void Worker::on_change_role(transfer::PeerHandle, std::string_view payload, tran
     });
   }
   responder.reply(std::string());
+}
+
+void Worker::on_replicate(transfer::PeerHandle, std::string_view payload, transfer::Responder responder) {
+  auto keys = parse_replicate(payload);
+  if (!keys.ok()) return responder.reply(keys.status());
+  if (draining_) return responder.reply(Status(Code::kUnavailable, "this worker drains"));
+  if (context_.store == nullptr || config_.attached_node.empty()) {
+    return responder.reply(Status(Code::kUnsupported, "this worker is attached to no node"));
+  }
+  // One at a time, so that copies never take more of the prompts' memory than that.
+  auto memory = copy_.expired() ? context_.arena->try_acquire(keys->size() * context_.block_bytes()) : nullptr;
+  if (!memory) return responder.reply(Status(Code::kExhausted, "no memory is left for a copy"));
+  copy_ = memory;
+  replicate_blocks(context_, std::move(*keys), std::move(memory), std::move(responder));
 }
 
 void Worker::join() {

@@ -2,6 +2,8 @@
 // only.
 #include <gtest/gtest.h>
 
+#include "conductor/conductor.h"
+#include "serve/messages.h"
 #include "serve/worker/test_cluster.h"
 #include "store/master/master_service.h"
 #include "store/node/node_service.h"
@@ -47,7 +49,9 @@ class TestNode : public TestProcess {
 /// A worker as a process wires it: engine by name, its own store client, joined to the master.
 class JoinedWorker : public TestProcess {
  public:
-  JoinedWorker(WorkerRole role, const std::string& name, const std::string& master) : TestProcess(name) {
+  JoinedWorker(WorkerRole role, const std::string& name, const std::string& master,
+               const std::string& attached_node = "node-0")
+      : TestProcess(name) {
     const engine::EngineConfig engine{.kind = "simulated",
                                       .model_path = "",
                                       .threads = 1,
@@ -59,7 +63,7 @@ class JoinedWorker : public TestProcess {
                                          .name = name,
                                          .engine = engine,
                                          .master = master,
-                                         .attached_node = "node-0",
+                                         .attached_node = attached_node,
                                          .arena_bytes = 64ull << 20},
                                         transfer(), loop(), metrics(), {.joined = [this] { joined_.set_value(); }}))
             .value();
@@ -114,6 +118,43 @@ TEST_F(WorkerStore, WhatOneWorkerComputedAnotherOneReusesAsSoonAsTheAnswerEnded)
   EXPECT_EQ(published_, 15u);
   EXPECT_EQ(serve("warm", prefill1_, prompt), 936u) << "15 blocks are cached, the last 64 tokens are computed again";
   EXPECT_EQ(published_, 15u);
+}
+
+/// Keys of the blocks of `prompt`, for workers of the model with this fingerprint.
+std::vector<Key128> keys_of(const std::vector<engine::Token>& prompt, const std::string& fingerprint) {
+  const Key128 model{std::stoull(fingerprint.substr(0, 16), nullptr, 16),
+                     std::stoull(fingerprint.substr(16), nullptr, 16)};
+  return kvcache::block_keys({.model = model, .lora = {}, .tenant = {}}, prompt, 64);
+}
+
+TEST_F(WorkerStore, ACopyOnAWorkersOwnNodeIsReusedWhenTheFirstNodeIsGone) {
+  const TestNode other("node-1", master_.endpoint());
+  const JoinedWorker away(WorkerRole::kPrefill, "prefill-2", master_.endpoint(), "node-1");
+  const auto prompt = test_prompt(1000, 1);
+  const auto keys = keys_of(prompt, gateway_.stats(away.endpoint()).model());
+  const auto replicate = [&] { return gateway_.call(away.endpoint(), kMethodReplicate, encode_replicate(keys)); };
+  const auto blocks = [](const Result<std::string>& reply) {
+    pb::ReplicateReply parsed;
+    EXPECT_TRUE(reply.ok() && parsed.ParseFromString(*reply)) << reply.status().to_string();
+    return parsed.blocks();
+  };
+  EXPECT_EQ(blocks(replicate()), 0u) << "nobody holds them yet";
+  EXPECT_EQ(serve("cold", prefill0_, prompt), 0u);
+  EXPECT_EQ(blocks(replicate()), 15u);
+  EXPECT_EQ(blocks(replicate()), 15u) << "they are there";
+  node_.reset();
+  EXPECT_EQ(serve("warm", away, prompt), 936u);
+}
+
+TEST_F(WorkerStore, WhatIsNoListOfBlocksIsNotCopied) {
+  const auto refusal = [&](const std::string& payload) {
+    return gateway_.call(prefill0_.endpoint(), kMethodReplicate, payload).status().code();
+  };
+  EXPECT_EQ(refusal(""), Code::kInvalidArgument);
+  EXPECT_EQ(refusal(encode_replicate(std::vector<Key128>(conductor::kCopyBlocksMax + 1))), Code::kInvalidArgument);
+  pb::ReplicateRequest half;
+  half.add_keys(1);
+  EXPECT_EQ(refusal(half.SerializeAsString()), Code::kInvalidArgument);
 }
 
 TEST_F(WorkerStore, WithoutItsNodeAWorkerComputesEverything) {

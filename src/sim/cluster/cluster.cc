@@ -9,6 +9,7 @@
 #include "kvcache/chunk_plan.h"
 #include "sim/cluster/cluster_parts.h"
 #include "sim/cluster/event_queue.h"
+#include "sim/cluster/node_copies.h"
 #include "sim/cluster/node_roles.h"
 #include "sim/cluster/prefill_node.h"
 
@@ -44,6 +45,7 @@ class ClusterRun {
  private:
   void happen(const Event& event);
   void tick();
+  void carry_out(const conductor::Action& action);
   void arrive(std::uint32_t request);
   void place(std::uint32_t request, const Decision& decision);
   void fetch(std::uint32_t request, const conductor::Candidate& prefill);
@@ -79,6 +81,7 @@ class ClusterRun {
   std::unique_ptr<conductor::Conductor> conductor_;
   std::optional<NodeRoles> roles_;
   std::vector<PrefillNode> prefill_;
+  NodeCopies copies_{config_, prefill_};
   std::vector<DecodeInstance> decode_;
   EventQueue events_;
   std::deque<std::vector<conductor::CacheEvent>> messages_;  // on their way to the Conductor
@@ -95,7 +98,7 @@ Status ClusterRun::prepare() {
   decode_ = make_decode_instances(config_, *truth_);
   conductor_ = make_conductor(config_);
   roles_.emplace(config_, *conductor_);
-  if (config_.elastic) events_.push({Instant(conductor::kTickPeriod), EventKind::kTick, 0});
+  if (config_.elastic || config_.replicate) events_.push({Instant(conductor::kTickPeriod), EventKind::kTick, 0});
   return {};
 }
 
@@ -122,6 +125,7 @@ ClusterResult ClusterRun::run() {
       arrive(*next++);
     }
   }
+  result_.replicated_blocks = copies_.blocks();
   result_.role_changes = roles_->changes();
   result_.prefill_at_end = roles_->prefill_nodes();
   return std::move(result_);
@@ -133,6 +137,8 @@ void ClusterRun::happen(const Event& event) {
       return end_prefill(event.subject);
     case EventKind::kFetchEnd:
       return start_prefill(event.subject);
+    case EventKind::kCopyEnd:
+      return report_cache(copies_.arrived(event.subject));
     case EventKind::kCacheEvents:
       conductor_->on_cache(messages_.front(), now_);
       return messages_.pop_front();
@@ -149,8 +155,18 @@ void ClusterRun::happen(const Event& event) {
 void ClusterRun::tick() {
   actions_.clear();
   conductor_->on_tick(now_, actions_);
-  for (const conductor::Action& action : actions_) roles_->change(action, now_);
+  for (const conductor::Action& action : actions_) carry_out(action);
   if (arrivals_left_ > 0 || !events_.empty()) events_.push({now_ + conductor::kTickPeriod, EventKind::kTick, 0});
+}
+
+void ClusterRun::carry_out(const conductor::Action& action) {
+  switch (action.kind) {
+    case conductor::Action::Kind::kChangeRole:
+      return roles_->change(action, now_);
+    case conductor::Action::Kind::kReplicate:
+      if (const auto sent = copies_.send(action, now_)) events_.push({sent->arrives, EventKind::kCopyEnd, sent->copy});
+      return;
+  }
 }
 
 void ClusterRun::arrive(std::uint32_t request) {

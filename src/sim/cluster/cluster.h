@@ -7,7 +7,7 @@
 //                        prompt takes what the profile says, once its prefix has been fetched
 //   cache                one a prefill instance, with the store's eviction policies; a prompt's blocks come in when its
 //                        prefill ends
-//   network              one link a node: prefixes that others fetch and KVCache for decode leave in order
+//   network              one link a node: prefixes that others fetch or are sent and KVCache for decode go in order
 //   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
 //   change of role       a node that drains finishes what it has been given, and has the other role at once; its cache
 //                        stays
@@ -52,9 +52,10 @@ struct ClusterConfig {
   double speed = 1;                                      ///< arrivals come so many times as fast, above 0
   std::uint64_t decode_kv_tokens = 1'400'000;            ///< KVCache of a decode instance
   bool prefill_only = false;                             ///< requests end with their first token
-  bool elastic = false;   ///< nodes change their roles as the Conductor says; `prefill` and `decode` are how they begin
-  Nanos event_delay{};    ///< until the Conductor learns what a cache has taken in and evicted
-  double event_loss = 0;  ///< share of these messages that it never gets
+  bool elastic = false;  ///< nodes change their roles as the Conductor says; `prefill` and `decode` are how they begin
+  bool replicate = false;      ///< nodes copy prefixes ahead of requests, as the Conductor says
+  Nanos event_delay{};         ///< until the Conductor learns what a cache has taken in and evicted
+  double event_loss = 0;       ///< share of these messages that it never gets
   double believed_factor = 1;  ///< the Conductor takes everything to last so many times as long as it does
   std::uint64_t seed = 0;      ///< of random placement and lost messages
   /// Makes the choice of prefill instances from `seed`, instead of `placement`'s; nothing: as `placement` says.
@@ -79,6 +80,7 @@ struct RequestOutcome {
 struct ClusterResult {
   std::vector<RequestOutcome> requests;  ///< in the order of the trace
   std::uint64_t transfers = 0;           ///< prefixes that one node fetched from another
+  std::uint64_t replicated_blocks = 0;   ///< that a node was sent before a request asked for them
   std::uint64_t role_changes = 0;
   std::uint32_t prefill_at_end = 0;  ///< nodes of that role
 };

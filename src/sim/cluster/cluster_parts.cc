@@ -89,7 +89,8 @@ std::unique_ptr<conductor::Conductor> make_conductor(const ClusterConfig& config
                                        .computed_tokens_min = kComputedTokensMin,
                                        .decode_time = config.decode_time,
                                        .seed = config.seed,
-                                       .elastic = config.elastic},
+                                       .elastic = config.elastic,
+                                       .replicate = config.replicate},
                                       kvcache::make_cost_model(believed(profile_of(config), config.believed_factor)),
                                       std::move(chooser));
 }

@@ -74,6 +74,7 @@ ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const 
   for (std::size_t i = 0; i < trace.requests.size(); ++i) sums.add(trace.requests[i], result.requests[i]);
   ClusterReport report = sums.finish();
   report.transfers = result.transfers;
+  report.replicated_blocks = result.replicated_blocks;
   report.role_changes = result.role_changes;
   report.prefill_at_end = result.prefill_at_end;
   return report;

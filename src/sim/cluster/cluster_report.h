@@ -15,14 +15,15 @@ struct ClusterReport {
   std::uint64_t completed = 0;
   std::uint64_t rejected = 0;                ///< those after prefill included
   std::uint64_t rejected_after_prefill = 0;  ///< whose prefill was for nothing
-  double goodput_rps = 0;            ///< requests that met both objectives / span of the arrivals; 0 without span
-  double effective_fraction = 0;     ///< the same / all requests
-  std::optional<Summary> ttft_s;     ///< over completed requests; nothing: none
-  std::optional<Summary> tbt_ms;     ///< over completed requests with gaps, each judged by its longest tenth
-  double hit_rate_prefix_block = 0;  ///< blocks that prefills reused / blocks of their prompts
-  double prefill_s_mean = 0;         ///< computing and loading, without queue and transfer
-  double wasted_prefill_s = 0;       ///< prefill time of requests that were rejected after it
-  std::uint64_t transfers = 0;       ///< prefixes that one node fetched from another
+  double goodput_rps = 0;               ///< requests that met both objectives / span of the arrivals; 0 without span
+  double effective_fraction = 0;        ///< the same / all requests
+  std::optional<Summary> ttft_s;        ///< over completed requests; nothing: none
+  std::optional<Summary> tbt_ms;        ///< over completed requests with gaps, each judged by its longest tenth
+  double hit_rate_prefix_block = 0;     ///< blocks that prefills reused / blocks of their prompts
+  double prefill_s_mean = 0;            ///< computing and loading, without queue and transfer
+  double wasted_prefill_s = 0;          ///< prefill time of requests that were rejected after it
+  std::uint64_t transfers = 0;          ///< prefixes that one node fetched from another
+  std::uint64_t replicated_blocks = 0;  ///< that a node was sent before a request asked for them
   std::uint64_t role_changes = 0;
   std::uint32_t prefill_at_end = 0;  ///< nodes
 };

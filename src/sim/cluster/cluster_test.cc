@@ -104,6 +104,23 @@ TEST(Cluster, ABusyHolderSendsItsPrefix) {
   EXPECT_EQ(result.requests[2].prefill_start - result.requests[2].arrival, Micros(2'560 + 1'024));
 }
 
+TEST(Cluster, APrefixThatEverybodyUsesIsThereBeforeItIsAskedFor) {
+  Trace trace = trace_of({{0, 1}, {0, 1}, {0, 1}, {0, 1}, {0, 1}, {0, 1, 2, 3, 4}, {0, 1, 9}});
+  for (std::size_t i = 1; i < trace.requests.size(); ++i) trace.requests[i].arrival = Seconds(4 + i);
+  trace.requests[5].arrival = trace.requests[6].arrival = Millis(9'500);  // the copy left at the tick at 9 s
+  ClusterConfig config = plain_config();
+  config.prefill = 2;
+  for (const bool replicate : {false, true}) {
+    config.replicate = replicate;
+    const ClusterResult result = run(trace, config);
+    EXPECT_EQ(result.replicated_blocks, replicate ? 2u : 0u) << "both blocks, to the node that nothing was placed on";
+    EXPECT_EQ(result.transfers, replicate ? 0u : 1u);
+    EXPECT_EQ(result.requests[6].prefill, 1u);
+    EXPECT_EQ(result.requests[6].reused_blocks, 2u);
+    EXPECT_EQ(result.requests[6].prefill_start == result.requests[6].arrival, replicate) << "it waits for no transfer";
+  }
+}
+
 TEST(Cluster, EverythingIsConservedUnderEveryPolicy) {
   const Trace trace = busy_trace(3, 600, 3, 4);
   for (const PlacementPolicy placement : kPlacements) {

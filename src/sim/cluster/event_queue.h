@@ -17,6 +17,7 @@ namespace mooncake::sim {
 enum class EventKind : std::uint8_t {
   kPrefillEnd,   ///< subject: prefill instance
   kFetchEnd,     ///< subject: prefill instance whose next prompt has got its prefix
+  kCopyEnd,      ///< subject: a copy between caches whose bytes have arrived
   kCacheEvents,  ///< subject: none; the Conductor gets the oldest message about caches
   kDecodeReady,  ///< subject: request whose KVCache is on its decode instance
   kDecodeStep,   ///< subject: decode instance, at the end of a step that changes its batch

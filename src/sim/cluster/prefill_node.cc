@@ -22,20 +22,20 @@ std::uint32_t PrefillNode::leading(std::span<const TraceBlock> blocks, std::uint
   return count;
 }
 
-std::vector<CacheEvent> PrefillNode::use(std::span<const TraceBlock> blocks) {
+std::vector<CacheEvent> PrefillNode::use(std::span<const TraceBlock> blocks, std::uint32_t first) {
   std::vector<CacheEvent> events;
-  for (std::uint32_t depth = 0; depth < blocks.size(); ++depth) {
-    const BlockCache::Used used = cache_.use(blocks[depth], depth);
+  for (std::uint32_t i = 0; i < blocks.size(); ++i) {
+    const BlockCache::Used used = cache_.use(blocks[i], first + i);
     if (used.hit) continue;
     if (used.evicted) append(events, CacheEvent::Kind::kRemoved, id_, *used.evicted);
-    append(events, CacheEvent::Kind::kStored, id_, blocks[depth]);
+    append(events, CacheEvent::Kind::kStored, id_, blocks[i]);
   }
   return events;
 }
 
-void PrefillNode::read(std::span<const TraceBlock> blocks) {
-  for (std::uint32_t depth = 0; depth < blocks.size(); ++depth) {
-    if (cache_.contains(blocks[depth])) cache_.use(blocks[depth], depth);
+void PrefillNode::read(std::span<const TraceBlock> blocks, std::uint32_t first) {
+  for (std::uint32_t i = 0; i < blocks.size(); ++i) {
+    if (cache_.contains(blocks[i])) cache_.use(blocks[i], first + i);
   }
 }
 

@@ -19,6 +19,8 @@ namespace mooncake::sim {
 
 /// The key under which the Conductor knows a block of a trace.
 constexpr Key128 key_of(TraceBlock block) { return {splitmix64(block), block}; }
+/// The block of a key that key_of() made.
+constexpr TraceBlock block_of(const Key128& key) { return static_cast<TraceBlock>(key.low); }
 
 class PrefillNode {
  public:
@@ -29,10 +31,11 @@ class PrefillNode {
   /// here.
   [[nodiscard]] std::uint32_t leading(std::span<const TraceBlock> blocks, std::uint32_t fetched_from,
                                       std::uint32_t fetched_to) const;
-  /// Uses the blocks, as a prefill that ends does. @return what the store would tell the Conductor of it.
-  std::vector<conductor::CacheEvent> use(std::span<const TraceBlock> blocks);
+  /// Uses blocks of a prompt, of which the first is its `first`-th, as a prefill that ends does. @return what the store
+  /// would tell the Conductor of it.
+  std::vector<conductor::CacheEvent> use(std::span<const TraceBlock> blocks, std::uint32_t first = 0);
   /// Uses those of the blocks that are here, as a node does that is read by another.
-  void read(std::span<const TraceBlock> blocks);
+  void read(std::span<const TraceBlock> blocks, std::uint32_t first = 0);
 
   /// Without limit: whom to refuse is the Conductor's business here, and what is compared.
   conductor::PrefillQueue queue{SIZE_MAX};

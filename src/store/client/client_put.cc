@@ -1,5 +1,6 @@
 #include "store/client/client_put.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/methods.h"
@@ -25,9 +26,10 @@ bool worth_another_node(Code code) {
 
 class ClientPut final : public ClientOperation {
  public:
-  ClientPut(std::shared_ptr<ClientContext> client, std::vector<PutItem> items, Deadline deadline,
+  ClientPut(std::shared_ptr<ClientContext> client, PutTo to, std::vector<PutItem> items, Deadline deadline,
             StoreClient::PutCallback done)
       : ClientOperation(std::move(client), deadline),
+        to_(to),
         done_(std::move(done)),
         items_(std::move(items)),
         finished_items_(items_.size(), false),
@@ -58,9 +60,16 @@ class ClientPut final : public ClientOperation {
       return give_up({Code::kUnavailable, "nothing can be published: " + found.status().to_string()});
     }
     for (std::size_t k = 0; k < asked.size(); ++k) {
-      if (!(*found)[k].empty()) finish(asked[k], {});
+      if (std::ranges::any_of((*found)[k], [this](const auto& holder) { return serves(holder.node); })) {
+        finish(asked[k], {});
+      }
     }
     round();
+  }
+
+  /// Whether a copy on that node is what is wanted.
+  [[nodiscard]] bool serves(const std::string& node) const {
+    return to_ == PutTo::kAnyNode || (!node.empty() && node == client_->config.preferred_node);
   }
 
   void round() override {
@@ -71,13 +80,17 @@ class ClientPut final : public ClientOperation {
     if (unfinished.empty()) return conclude();
     if (too_late()) return give_up({Code::kDeadlineExceeded, "put: not answered in time"});
     const KnownNode* node = tried_.size() < kPutAttemptsMax ? client_->locator->choose_node(tried_) : nullptr;
-    if (node == nullptr) {
-      return give_up(last_failure_.ok() ? Status(Code::kUnavailable, "no store node has joined the master")
-                                        : last_failure_);
-    }
+    if (node == nullptr || !serves(node->name)) return give_up(last_failure_.ok() ? nobody() : last_failure_);
     tried_.push_back(node->endpoint);
     put_to({node->name, node->endpoint}, unfinished);
     if (!round_in_flight()) round();  // no buffer could be lent: every item of this round is finished
+  }
+
+  [[nodiscard]] Status nobody() const {
+    if (to_ == PutTo::kAnyNode) return {Code::kUnavailable, "no store node has joined the master"};
+    const std::string& wanted = client_->config.preferred_node;
+    if (wanted.empty()) return {Code::kUnavailable, "there is no preferred node to put a copy to"};
+    return {Code::kUnavailable, "node " + wanted + " has not joined the master"};
   }
 
   void put_to(const Location& node, const std::vector<std::size_t>& wanted) {
@@ -136,6 +149,7 @@ class ClientPut final : public ClientOperation {
     done_(std::move(statuses_));
   }
 
+  const PutTo to_;
   StoreClient::PutCallback done_;
   const std::vector<PutItem> items_;
   std::vector<bool> finished_items_;
@@ -146,9 +160,10 @@ class ClientPut final : public ClientOperation {
 
 }  // namespace
 
-std::shared_ptr<ClientOperation> make_client_put(std::shared_ptr<ClientContext> client, std::vector<PutItem> items,
-                                                 Deadline deadline, StoreClient::PutCallback done) {
-  return std::make_shared<ClientPut>(std::move(client), std::move(items), deadline, std::move(done));
+std::shared_ptr<ClientOperation> make_client_put(std::shared_ptr<ClientContext> client, PutTo to,
+                                                 std::vector<PutItem> items, Deadline deadline,
+                                                 StoreClient::PutCallback done) {
+  return std::make_shared<ClientPut>(std::move(client), to, std::move(items), deadline, std::move(done));
 }
 
 }  // namespace mooncake::store

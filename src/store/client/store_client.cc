@@ -70,10 +70,11 @@ class Client final : public StoreClient {
   }
 
   void put(std::vector<PutItem> items, Deadline deadline, PutCallback done) override {
-    executor_.post([context = context_, items = std::move(items), deadline, done = std::move(done)]() mutable {
-      if (context->stopped) return done(std::vector<Status>(items.size(), cancelled()));
-      make_client_put(context, std::move(items), deadline, std::move(done))->start();
-    });
+    put_to(PutTo::kAnyNode, std::move(items), deadline, std::move(done));
+  }
+
+  void replicate(std::vector<PutItem> items, Deadline deadline, PutCallback done) override {
+    put_to(PutTo::kPreferredNode, std::move(items), deadline, std::move(done));
   }
 
   void get(std::vector<GetItem> items, Deadline deadline, GetCallback done) override {
@@ -91,6 +92,13 @@ class Client final : public StoreClient {
   }
 
  private:
+  void put_to(PutTo to, std::vector<PutItem> items, Deadline deadline, PutCallback done) {
+    executor_.post([context = context_, to, items = std::move(items), deadline, done = std::move(done)]() mutable {
+      if (context->stopped) return done(std::vector<Status>(items.size(), cancelled()));
+      make_client_put(context, to, std::move(items), deadline, std::move(done))->start();
+    });
+  }
+
   Executor& executor_;
   std::shared_ptr<ClientContext> context_;  // shared with operations in flight
 };
@@ -107,6 +115,13 @@ std::vector<Status> StoreClient::put_and_wait(std::vector<PutItem> items, Deadli
   const auto box = std::make_shared<Box<std::vector<Status>>>();
   const std::size_t count = items.size();
   put(std::move(items), deadline, Answer<std::vector<Status>>(box, std::vector<Status>(count, cancelled())));
+  return box->take();
+}
+
+std::vector<Status> StoreClient::replicate_and_wait(std::vector<PutItem> items, Deadline deadline) {
+  const auto box = std::make_shared<Box<std::vector<Status>>>();
+  const std::size_t count = items.size();
+  replicate(std::move(items), deadline, Answer<std::vector<Status>>(box, std::vector<Status>(count, cancelled())));
   return box->take();
 }
 

@@ -73,11 +73,16 @@ class StoreClient {
   /// Ok for an item means: committed on a node, and published, so that every later locate or get finds it.
   virtual void put(std::vector<PutItem> items, Deadline deadline, PutCallback done) = 0;
   virtual void get(std::vector<GetItem> items, Deadline deadline, GetCallback done) = 0;
+  /// As put(), but onto the preferred node, and no other, also what other nodes hold: a second copy of it, for those
+  /// who read there. The directory knows at most kReplicasMax copies; a node drops one beyond them, and Ok means then
+  /// only that enough others are there. kUnavailable for all of them without a preferred node that has joined.
+  virtual void replicate(std::vector<PutItem> items, Deadline deadline, PutCallback done) = 0;
   /// Asks the directory. Refreshes the location cache.
   virtual void locate(std::vector<ObjectKey> keys, Deadline deadline, LocateCallback done) = 0;
 
   /// Blocking forms, for tools and tests. Not from the engine's executor.
   std::vector<Status> put_and_wait(std::vector<PutItem> items, Deadline deadline);
+  std::vector<Status> replicate_and_wait(std::vector<PutItem> items, Deadline deadline);
   std::vector<GetOutcome> get_and_wait(std::vector<GetItem> items, Deadline deadline);
 };
 

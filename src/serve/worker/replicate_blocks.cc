@@ -1,0 +1,50 @@
+#include "serve/worker/replicate_blocks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/serve.pb.h"
+#include "serve/worker/prefix_fetch.h"
+
+namespace mooncake::serve {
+namespace {
+
+std::string encode_replicated(std::uint32_t blocks) {
+  pb::ReplicateReply reply;
+  reply.set_blocks(blocks);
+  return reply.SerializeAsString();
+}
+
+void put_copies(const WorkerContext& context, std::vector<store::PutItem> items, Arena::LeasePointer lease,
+                transfer::Responder responder) {
+  context.store->replicate(
+      std::move(items), context.now() + kPublishTimeout,
+      [alive = std::weak_ptr(context.arena), copied = &context.metrics.blocks_replicated, lease = std::move(lease),
+       responder = std::move(responder)](const std::vector<Status>& outcomes) mutable {
+        if (alive.expired()) return;
+        const auto stored = std::ranges::count_if(outcomes, &Status::ok);
+        copied->Increment(static_cast<double>(stored));
+        if (stored == 0) return responder.reply(outcomes.front().annotate("copying blocks"));
+        responder.reply(encode_replicated(static_cast<std::uint32_t>(stored)));
+      });
+}
+
+}  // namespace
+
+void replicate_blocks(const WorkerContext& context, std::vector<store::ObjectKey> keys, Arena::LeasePointer memory,
+                      transfer::Responder responder) {
+  auto asked = keys;
+  auto fetched = [&context, alive = std::weak_ptr(context.arena), keys = std::move(keys), memory,
+                  responder = std::move(responder)](const FetchedPrefix& prefix) mutable {
+    if (alive.expired()) return;
+    if (prefix.empty()) return responder.reply(encode_replicated(0));
+    std::vector<store::PutItem> items;
+    for (std::uint32_t i = 0; i < prefix.size(); ++i) {
+      items.push_back({keys[i], context.block(*memory, i), prefix[i]});
+    }
+    put_copies(context, std::move(items), std::move(memory), std::move(responder));
+  };
+  fetch_prefix(context, std::move(asked), memory, 0, context.now() + kFetchTimeout, std::move(fetched));
+}
+
+}  // namespace mooncake::serve

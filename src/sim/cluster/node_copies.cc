@@ -1,0 +1,29 @@
+#include "sim/cluster/node_copies.h"
+
+#include <utility>
+
+namespace mooncake::sim {
+
+std::optional<NodeCopies::Sent> NodeCopies::send(const conductor::Action& action, Instant now) {
+  PrefillNode& sender = nodes_[static_cast<std::uint32_t>(action.from)];
+  Copy copy{.to = static_cast<std::uint32_t>(action.to), .first_block = action.first_block, .blocks = {}};
+  for (const Key128& key : action.keys) {
+    const TraceBlock block = block_of(key);
+    if (!sender.has(block)) break;
+    copy.blocks.push_back(block);
+  }
+  if (copy.blocks.empty()) return std::nullopt;
+  sender.read(copy.blocks, copy.first_block);
+  const auto count = static_cast<double>(copy.blocks.size());
+  blocks_ += copy.blocks.size();
+  copies_.emplace(sent_, std::move(copy));
+  return Sent{sent_++, sender.link.send(config_.profile.kv_bytes_per_token * kTraceBlockTokens * count, now)};
+}
+
+std::vector<conductor::CacheEvent> NodeCopies::arrived(std::uint32_t copy) {
+  const auto node = copies_.extract(copy);
+  const Copy& arrived = node.mapped();
+  return nodes_[arrived.to].use(arrived.blocks, arrived.first_block);
+}
+
+}  // namespace mooncake::sim
