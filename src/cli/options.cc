@@ -191,6 +191,8 @@ void add_sim(Table& table) {
   table.text("policy", "default", "What goes when a cache is full.", std::move(store_policies));
   table.text("cache_blocks_per_node", "inf",
              "Blocks of 512 tokens in the cache of a prefill instance; `inf`: no limit.");
+  table.integer("ssd_blocks_per_node", "0", 0, 1e12, "Blocks on the SSDs of a prefill instance, below its cache.");
+  table.number("ssd_gbps", "56", 1e-6, 1e9, "What a node reads from its SSDs, in gigabits a second.");
   table.number("link_gbps", "800", 1e-6, 1e9, "What a node sends, in gigabits a second.");
   table.number("speed", "1", 1e-6, 1e6, "Arrivals come so many times as fast.");
   table.integer("decode_kv_tokens", "1400000", 1, 1e15, "Tokens of KVCache that a decode instance holds.");

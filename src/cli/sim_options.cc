@@ -34,6 +34,8 @@ Result<sim::ClusterConfig> cluster_config(const Config& config) {
   MC_ASSIGN_OR_RETURN(cluster.cache_blocks_per_node,
                       parse_capacity("--cache-blocks-per-node", config.text("sim_run.cache_blocks_per_node")));
   cluster.link_gbps = config.number("sim_run.link_gbps");
+  cluster.ssd_blocks_per_node = static_cast<std::uint64_t>(config.integer("sim_run.ssd_blocks_per_node"));
+  cluster.ssd_gbps = config.number("sim_run.ssd_gbps");
   cluster.speed = config.number("sim_run.speed");
   cluster.decode_kv_tokens = static_cast<std::uint64_t>(config.integer("sim_run.decode_kv_tokens"));
   cluster.prefill_only = config.boolean("sim_run.prefill_only");

@@ -19,8 +19,10 @@ Status run(const Invocation& invocation) {
   question.target = config.number("sim_plan.target");
   question.speed = config.number("sim_plan.speed");
   MC_ASSIGN_OR_RETURN(question.profile, resolve_profile(config.text("sim_plan.profile")));
-  // A quarter of the paper's memory and network, its own, and what newer machines have.
+  // A quarter of the paper's memory and network, its own, and what newer machines have; without SSDs, and with two
+  // drives of 7.68 TB.
   question.memory_gb = {250, 1'000, 4'000};
+  question.ssd_gb = {0, 15'360};
   question.link_gbps = {100, 400, 800};
   question.progress = show_progress;
   const std::string& path = config.text("sim_plan.trace");

@@ -40,6 +40,7 @@ std::string to_json(const sim::ClusterReport& report, const sim::ClusterConfig& 
   json["prefill_s_mean"] = report.prefill_s_mean;
   json["wasted_prefill_s"] = report.wasted_prefill_s;
   json["transfers"] = report.transfers;
+  if (cluster.ssd_blocks_per_node > 0) json["ssd_blocks_read"] = report.ssd_blocks_read;
   if (cluster.replicate) json["replicated_blocks"] = report.replicated_blocks;
   if (cluster.elastic) {
     json["role_changes"] = report.role_changes;
@@ -66,6 +67,7 @@ void print(const sim::ClusterReport& report, const sim::ClusterConfig& cluster, 
   print_row("TBT, ms", report.tbt_ms);
   fmt::print("prefill {:.3f} s a request; {:.2f} % of blocks reused; {} prefixes fetched from another node\n",
              report.prefill_s_mean, report.hit_rate_prefix_block * 100, report.transfers);
+  if (cluster.ssd_blocks_per_node > 0) fmt::print("{} blocks read from SSDs\n", report.ssd_blocks_read);
   if (cluster.replicate) fmt::print("{} blocks copied ahead of requests\n", report.replicated_blocks);
   if (cluster.elastic) {
     fmt::print("{} changes of role; {} prefill nodes at the end\n", report.role_changes, report.prefill_at_end);

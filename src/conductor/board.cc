@@ -46,11 +46,20 @@ NodeId sender_for(NodeId own, const kvcache::PrefixIndex& index, const Lookup& l
 
 PrefillFacts prefill_facts(const BoardSources& sources, const InstanceChange& instance, const Lookup& lookup,
                            Instant now) {
+  const auto backlog = [&](NodeId node, Outlet outlet) { return sources.bookings.backlog(node, outlet, now); };
   PrefillFacts facts;
   facts.instance = instance.id;
   facts.local_blocks = lookup.match.blocks(static_cast<std::uint32_t>(instance.attached_node));
   facts.sender = sender_for(instance.attached_node, sources.index, lookup);
-  if (facts.sender != instance.attached_node) facts.sender_backlog = sources.bookings.sender_backlog(facts.sender, now);
+  facts.local_ssd_blocks = sources.on_ssd.count(static_cast<std::uint32_t>(instance.attached_node),
+                                                lookup.request.block_keys.first(facts.local_blocks));
+  if (facts.local_ssd_blocks > 0) facts.ssd_backlog = backlog(instance.attached_node, Outlet::kSsd);
+  if (facts.sender != instance.attached_node) {
+    const auto rest = lookup.request.block_keys.first(lookup.match.blocks_any).subspan(facts.local_blocks);
+    facts.sender_backlog = backlog(facts.sender, Outlet::kLink);
+    facts.sender_ssd_blocks = sources.on_ssd.count(static_cast<std::uint32_t>(facts.sender), rest);
+    if (facts.sender_ssd_blocks > 0) facts.sender_ssd_backlog = backlog(facts.sender, Outlet::kSsd);
+  }
   facts.queue = sources.load.prefill_queue(instance.id, now);
   facts.outstanding = sources.load.prefill_requests(instance.id);
   return facts;

@@ -25,8 +25,9 @@ struct Board {
 struct BoardSources {
   const InstanceTable& instances;
   const kvcache::PrefixIndex& index;
+  const kvcache::PrefixIndex& on_ssd;  ///< of the blocks in `index`, those that a node has on its SSDs only
   const LoadEstimate& load;
-  Bookings& bookings;  ///< asking for a sender's backlog expires what it has sent
+  Bookings& bookings;  ///< asking for a backlog expires what is over
   std::uint32_t block_tokens = 1;
   std::uint32_t computed_tokens_min = 0;
 };

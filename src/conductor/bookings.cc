@@ -10,7 +10,9 @@ void Bookings::book(const Booking& booking, Instant now) {
   bookings_.emplace(booking.request, Parts{.booking = booking});
   prefill_[booking.prefill].push(booking.request, booking.prefill_work, now, booking.tenant);
   ++prompts_[booking.tenant.id];
-  if (booking.sender) senders_[*booking.sender].push(booking.request, booking.transfer_work, now);
+  for (const Reading& reading : booking.readings) {
+    outlets_[{reading.node, reading.outlet}].push(booking.request, reading.work, now);
+  }
   decode_[booking.decode].push({.request = booking.request,
                                 .kv_tokens = booking.kv_tokens,
                                 .prompt_tokens = booking.prompt_tokens,
@@ -73,9 +75,9 @@ const Booking* Bookings::find(RequestNumber request) const {
   return at == bookings_.end() ? nullptr : &at->second.booking;
 }
 
-Nanos Bookings::sender_backlog(NodeId node, Instant now) {
-  const auto at = senders_.find(node);
-  if (at == senders_.end()) return Nanos{0};
+Nanos Bookings::backlog(NodeId node, Outlet outlet, Instant now) {
+  const auto at = outlets_.find(std::pair(node, outlet));
+  if (at == outlets_.end()) return Nanos{0};
   at->second.expire(now);
   return at->second.left(now);
 }
@@ -87,8 +89,10 @@ void Bookings::drop_prefill(Parts& parts, Instant now) {
   CHECK(prefill_[booking.prefill].remove(booking.request, now));
   const auto prompts = prompts_.find(booking.tenant.id);
   if (--prompts->second == 0) prompts_.erase(prompts);
-  // The transfer may have expired by prediction already.
-  if (booking.sender) senders_[*booking.sender].remove(booking.request, now);
+  // They may have expired by prediction already.
+  for (const Reading& reading : booking.readings) {
+    outlets_[{reading.node, reading.outlet}].remove(booking.request, now);
+  }
 }
 
 void Bookings::drop_decode(Parts& parts) {

@@ -8,11 +8,12 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
-#include <optional>
+#include <utility>
 
 #include "base/time.h"
 #include "conductor/conductor.h"
 #include "conductor/decode_line.h"
+#include "conductor/reading.h"
 #include "conductor/work_line.h"
 
 namespace mooncake::conductor {
@@ -26,9 +27,8 @@ struct Booking {
   InstanceId decode{};
   Tenant tenant{};
   Priority priority = Priority::kNormal;
-  Nanos prefill_work{};            ///< predicted, without queue and transfer
-  std::optional<NodeId> sender{};  ///< of the prefix that is transferred, if any
-  Nanos transfer_work{};
+  Nanos prefill_work{};  ///< predicted, without queue and transfer
+  Readings readings{};   ///< before the prefill
   std::uint32_t prompt_tokens = 0;
   std::uint64_t kv_tokens = 0;  ///< prompt and longest answer
   Instant expected_join{};      ///< when it would be there for decode
@@ -53,8 +53,8 @@ class Bookings {
   [[nodiscard]] const WorkLine& prefill_line(InstanceId instance) const;
   /// What a decode instance has been given and has not finished.
   [[nodiscard]] const DecodeLine& decode_line(InstanceId instance) const;
-  /// Predicted time until the node has sent all transfers that were booked on it.
-  [[nodiscard]] Nanos sender_backlog(NodeId node, Instant now);
+  /// Predicted time until all readings that were booked there are over.
+  [[nodiscard]] Nanos backlog(NodeId node, Outlet outlet, Instant now);
 
   /// The booking, if there is one; until the next change.
   [[nodiscard]] const Booking* find(RequestNumber request) const;
@@ -76,7 +76,7 @@ class Bookings {
   absl::flat_hash_map<RequestNumber, Parts> bookings_;
   absl::flat_hash_map<InstanceId, WorkLine> prefill_;
   absl::flat_hash_map<InstanceId, DecodeLine> decode_;
-  absl::flat_hash_map<NodeId, WorkLine> senders_;
+  absl::flat_hash_map<std::pair<NodeId, Outlet>, WorkLine> outlets_;
   absl::flat_hash_map<TenantId, std::uint32_t> prompts_;  // whose prefill is booked, by tenant; none is 0
 };
 

@@ -18,8 +18,7 @@ Booking booking(std::uint64_t number) {
           .prefill = kPrefill,
           .decode = kDecode,
           .prefill_work = Millis(100),
-          .sender = kNode,
-          .transfer_work = Millis(20),
+          .readings = {{kNode, Outlet::kLink, Millis(20)}, {kNode, Outlet::kSsd, Millis(5)}},
           .prompt_tokens = 1000,
           .kv_tokens = 1500};
 }
@@ -28,12 +27,15 @@ TEST(Bookings, CountUntilTheirPhasesEnd) {
   Bookings bookings;
   bookings.book(booking(1), kNow);
   EXPECT_EQ(bookings.prefill_line(kPrefill).left(kNow), Millis(100));
-  EXPECT_EQ(bookings.sender_backlog(kNode, kNow), Millis(20));
+  EXPECT_EQ(bookings.backlog(kNode, Outlet::kLink, kNow), Millis(20));
+  EXPECT_EQ(bookings.backlog(kNode, Outlet::kSsd, kNow), Millis(5));
   EXPECT_EQ(bookings.decode_line(kDecode).all().kv_tokens, 1500u);
 
   bookings.end_prefill(RequestNumber{1}, kNow);
   EXPECT_EQ(bookings.prefill_line(kPrefill).size(), 0u);
-  EXPECT_EQ(bookings.sender_backlog(kNode, kNow), Millis(0));
+  for (const Outlet outlet : {Outlet::kLink, Outlet::kSsd}) {
+    EXPECT_EQ(bookings.backlog(kNode, outlet, kNow), Millis(0));
+  }
   EXPECT_EQ(bookings.decode_line(kDecode).all().requests, 1u);
 
   bookings.release(RequestNumber{1}, kNow);
@@ -71,8 +73,8 @@ TEST(Bookings, TransfersEndByPrediction) {
   Bookings bookings;
   bookings.book(booking(1), kNow);
   bookings.book(booking(2), kNow);
-  EXPECT_EQ(bookings.sender_backlog(kNode, kNow + Millis(30)), Millis(10));
-  EXPECT_EQ(bookings.sender_backlog(kNode, kNow + Millis(50)), Millis(0));
+  EXPECT_EQ(bookings.backlog(kNode, Outlet::kLink, kNow + Millis(30)), Millis(10));
+  EXPECT_EQ(bookings.backlog(kNode, Outlet::kLink, kNow + Millis(50)), Millis(0));
   bookings.release(RequestNumber{1}, kNow + Millis(60));
   EXPECT_EQ(bookings.prefill_line(kPrefill).size(), 1u);
 }
@@ -112,7 +114,7 @@ TEST(Bookings, AreConservedOnRandomUse) {
         next.decode = InstanceId{static_cast<std::uint32_t>(3 + rng.below(3))};
         next.prompt_tokens = static_cast<std::uint32_t>(rng.below(100));
         next.kv_tokens = next.prompt_tokens + rng.below(100);
-        if (rng.below(2) == 0) next.sender.reset();
+        if (rng.below(2) == 0) next.readings.clear();
         bookings.book(next, now);
         twin[number] = {.booking = next};
         break;
@@ -158,7 +160,7 @@ TEST(Bookings, AreConservedOnRandomUse) {
   }
   for (std::uint64_t number = 0; number < 30; ++number) bookings.release(RequestNumber{number}, now);
   EXPECT_EQ(bookings.size(), 0u);
-  EXPECT_EQ(bookings.sender_backlog(kNode, now), Millis(0));
+  EXPECT_EQ(bookings.backlog(kNode, Outlet::kLink, now), Millis(0));
 }
 
 }  // namespace

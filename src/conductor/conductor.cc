@@ -21,6 +21,7 @@
 #include "conductor/placement.h"
 #include "conductor/pools.h"
 #include "conductor/prediction_margin.h"
+#include "conductor/reading.h"
 #include "conductor/replication.h"
 #include "conductor/trunk_reservation.h"
 #include "kvcache/prefix_index.h"
@@ -81,6 +82,7 @@ class ConductorCore final : public Conductor {
   std::unique_ptr<kvcache::CostModel> cost_;
   InstanceTable instances_;
   kvcache::PrefixIndex index_;
+  kvcache::PrefixIndex on_ssd_;  // of those blocks, the ones that a node has on its SSDs only
   Bookings bookings_;
   LoadEstimate load_;
   DecodeDurations durations_;
@@ -121,6 +123,7 @@ Decision ConductorCore::on_request(const RequestView& request, Instant now) {
   average_prompt_tokens_ += kAverageWeight * (request.prompt_tokens - average_prompt_tokens_);
   const Board board = gather({.instances = instances_,
                               .index = index_,
+                              .on_ssd = on_ssd_,
                               .load = load_,
                               .bookings = bookings_,
                               .block_tokens = config_.block_tokens,
@@ -266,11 +269,8 @@ void ConductorCore::accept(const Board& board, const RequestView& request, const
                   .kv_tokens = kv_tokens_of(request),
                   .expected_join = now + prefill.ttft,
                   .tbt_objective = request.slo.tbt};
-  if (prefill.reused_blocks > prefill.local_prefix_blocks) {
-    booking.sender = prefill.fetch_from;
-    const std::uint32_t blocks = prefill.reused_blocks - prefill.local_prefix_blocks;
-    booking.transfer_work = cost_->transfer(blocks * config_.block_tokens, false);
-  }
+  booking.readings = readings_of(prefill, instances_.usable(prefill.instance, Role::kPrefill)->attached_node,
+                                 config_.block_tokens, *cost_);
   bookings_.book(booking, now);
   ttft_margin_.expect(request.number, {.predicted = prefill.ttft, .objective = request.slo.ttft}, now);
   tbt_margin_.expect(request.number, {.predicted = decision.predicted_tbt, .objective = request.slo.tbt}, now);
@@ -337,12 +337,19 @@ void ConductorCore::on_cache(std::span<const CacheEvent> events, Instant) {
     switch (event.kind) {
       case CacheEvent::Kind::kStored:
         index_.add(node, event.keys);
+        if (event.tier == Tier::kSsd) {
+          on_ssd_.add(node, event.keys);
+        } else {
+          on_ssd_.remove(node, event.keys);
+        }
         break;
       case CacheEvent::Kind::kRemoved:
         index_.remove(node, event.keys);
+        on_ssd_.remove(node, event.keys);
         break;
       case CacheEvent::Kind::kCleared:
         index_.clear(node);
+        on_ssd_.clear(node);
         break;
     }
   }

@@ -34,6 +34,8 @@ enum class NodeId : std::uint32_t {};
 /// The owner's number for a request, unique while it lives.
 enum class RequestNumber : std::uint64_t {};
 
+/// Where a node has a block: of several places the fastest.
+enum class Tier : std::uint8_t { kMemory, kSsd };
 enum class Role : std::uint8_t { kPrefill, kDecode };
 enum class PlacementPolicy : std::uint8_t {
   kCostMin,
@@ -106,6 +108,7 @@ struct CacheEvent {
   enum class Kind : std::uint8_t { kStored, kRemoved, kCleared };
   Kind kind = Kind::kStored;
   NodeId node{};
+  Tier tier = Tier::kMemory;   ///< kStored: where they are now; the last event about a block counts
   std::vector<Key128> keys{};  ///< empty for kCleared: everything on that node
 };
 
@@ -126,10 +129,12 @@ struct Candidate {
   InstanceId instance{};
   Role role = Role::kPrefill;
   std::uint32_t local_prefix_blocks = 0;
-  std::uint32_t reused_blocks = 0;  ///< what it would reuse under the policy
-  NodeId fetch_from{};              ///< meaningful if reused_blocks > local_prefix_blocks
-  Nanos queue{};                    ///< until its turn comes
-  Nanos transfer{};
+  std::uint32_t reused_blocks = 0;       ///< what it would reuse under the policy
+  NodeId fetch_from{};                   ///< meaningful if reused_blocks > local_prefix_blocks
+  std::uint32_t ssd_blocks = 0;          ///< of the own node's blocks, those that are read from its SSDs
+  std::uint32_t fetched_ssd_blocks = 0;  ///< of the fetched ones, those that the sender reads from its own
+  Nanos queue{};                         ///< until its turn comes
+  Nanos transfer{};                      ///< until what is fetched and what is read from SSDs is there
   Nanos prefill{};
   Nanos ttft{};         ///< sum of the three
   Nanos outstanding{};  ///< all work there, also what other tenants do after it

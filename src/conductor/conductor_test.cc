@@ -32,10 +32,10 @@ struct Cluster {
     conductor->on_instance(up(2, Role::kDecode, 0), at(0));
   }
 
-  void store(std::uint32_t node, const std::vector<Key128>& keys) {
-    const CacheEvent event{.kind = CacheEvent::Kind::kStored, .node = NodeId{node}, .keys = keys};
-    conductor->on_cache(std::span(&event, 1), at(0));
+  void store(std::uint32_t node, const std::vector<Key128>& keys, Tier tier = Tier::kMemory) {
+    tell({.kind = CacheEvent::Kind::kStored, .node = NodeId{node}, .tier = tier, .keys = keys});
   }
+  void tell(const CacheEvent& event) { conductor->on_cache(std::span(&event, 1), at(0)); }
   Decision ask(std::uint64_t number, const std::vector<Key128>& keys, int at_ms = 0, std::uint32_t tail_tokens = 40) {
     request.number = RequestNumber{number};
     request.prompt_tokens = static_cast<std::uint32_t>(keys.size()) * 64 + tail_tokens;
@@ -179,6 +179,29 @@ TEST(Conductor, RemovedBlockEndsThePrefix) {
   const CacheEvent removed{.kind = CacheEvent::Kind::kRemoved, .node = NodeId{1}, .keys = {keys[5]}};
   cluster.conductor->on_cache(std::span(&removed, 1), at(0));
   EXPECT_EQ(cluster.ask(1, keys).reused_blocks, 5u);
+}
+
+TEST(Conductor, ReadingFromSsdCostsUntilTheBlocksAreInMemoryAgain) {
+  Cluster cluster;  // a block: 3.2 ms to read, 64 to compute
+  const auto keys = make_keys(1, 10);
+  cluster.store(0, keys);
+  cluster.store(0, {keys.begin(), keys.begin() + 4}, Tier::kSsd);
+  const Decision slow = cluster.ask(1, keys);
+  EXPECT_EQ(slow.prefill, InstanceId{0});
+  EXPECT_EQ(slow.reused_blocks, 10u) << "what is on SSD is there as well";
+  EXPECT_EQ(slow.candidates[0].transfer, Micros(4 * 3'200));
+  EXPECT_EQ(slow.candidates[1].transfer, Micros(10 * 6'400)) << "sending takes longer than reading meanwhile";
+  EXPECT_EQ(cluster.ask(2, keys).candidates[0].transfer, Micros(8 * 3'200)) << "behind what the first one reads";
+  cluster.conductor->on_phase(RequestNumber{1}, Phase::kAbort, at(0));
+  cluster.conductor->on_phase(RequestNumber{2}, Phase::kAbort, at(0));
+
+  cluster.store(0, {keys.begin(), keys.begin() + 3});
+  EXPECT_EQ(cluster.ask(3, keys).candidates[0].transfer, Micros(3'200));
+  cluster.conductor->on_phase(RequestNumber{3}, Phase::kAbort, at(0));
+  cluster.tell({.kind = CacheEvent::Kind::kRemoved, .node = NodeId{0}, .keys = {keys[3]}});
+  const Decision cut = cluster.ask(4, keys);
+  EXPECT_EQ(cut.candidates[0].transfer, Nanos{0});
+  EXPECT_EQ(cut.reused_blocks, 3u);
 }
 
 TEST(Conductor, BlocksOfTwoNodesMakeOnePrefix) {

@@ -65,7 +65,9 @@ Json to_json(const Candidate& candidate) {
                {"prefill", candidate.prefill.count()},
                {"ttft", candidate.ttft.count()},
                {"tbt", candidate.tbt.count()}};
-  // Only where tenants take turns: without them journals are what they were.
+  // Only with SSDs, and where tenants take turns: without them journals are what they were.
+  if (candidate.ssd_blocks > 0) json["ssd"] = candidate.ssd_blocks;
+  if (candidate.fetched_ssd_blocks > 0) json["fetched_ssd"] = candidate.fetched_ssd_blocks;
   if (candidate.outstanding != candidate.queue) json["outstanding"] = candidate.outstanding.count();
   return json;
 }
@@ -185,12 +187,15 @@ Json to_json(std::span<const Action> actions) {
 }
 
 Json to_json(const CacheEvent& event) {
-  return {{"kind", number_of(event.kind)}, {"node", number_of(event.node)}, {"keys", keys_to_json(event.keys)}};
+  Json json = {{"kind", number_of(event.kind)}, {"node", number_of(event.node)}, {"keys", keys_to_json(event.keys)}};
+  if (event.tier != Tier::kMemory) json["tier"] = number_of(event.tier);
+  return json;
 }
 
 CacheEvent cache_event_from(const Json& json) {
   return {.kind = enum_from<CacheEvent::Kind>(json.at("kind"), 3, "kind of cache event"),
           .node = node_id(json.at("node")),
+          .tier = json.contains("tier") ? enum_from<Tier>(json.at("tier"), 2, "tier") : Tier::kMemory,
           .keys = keys_from(json.at("keys"))};
 }
 

@@ -44,6 +44,7 @@ std::string record(const ConductorConfig& config, std::uint64_t requests = 400) 
                         now);
     const CacheEvent event{.kind = static_cast<CacheEvent::Kind>(rng.below(8) == 0 ? 2 : rng.below(2)),
                            .node = NodeId{static_cast<std::uint32_t>(rng.below(2))},
+                           .tier = static_cast<Tier>(rng.below(2)),
                            .keys = keys};
     conductor->on_cache(std::span(&event, 1), now);
     std::vector<Action> actions;

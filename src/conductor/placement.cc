@@ -9,6 +9,19 @@
 namespace mooncake::conductor {
 namespace {
 
+// What is read and sent before the prefill, all of it at the same time.
+Nanos until_it_is_there(const Candidate& candidate, const PromptFacts& prompt, const PrefillFacts& facts,
+                        const kvcache::CostModel& cost) {
+  Nanos ready{};
+  if (candidate.ssd_blocks > 0) ready = facts.ssd_backlog + cost.read_ssd(candidate.ssd_blocks * prompt.block_tokens);
+  if (candidate.reused_blocks <= candidate.local_prefix_blocks) return ready;
+  const std::uint32_t missing_tokens = (candidate.reused_blocks - candidate.local_prefix_blocks) * prompt.block_tokens;
+  ready = std::max(ready, facts.sender_backlog + cost.transfer(missing_tokens, false));
+  if (candidate.fetched_ssd_blocks == 0) return ready;
+  const Nanos read = cost.read_ssd(candidate.fetched_ssd_blocks * prompt.block_tokens);
+  return std::max(ready, facts.sender_ssd_backlog + read);
+}
+
 Candidate evaluate_reuse(std::uint32_t reused_blocks, const PromptFacts& prompt, const PrefillFacts& facts,
                          const kvcache::CostModel& cost) {
   const auto id = static_cast<std::uint32_t>(facts.instance);
@@ -18,11 +31,12 @@ Candidate evaluate_reuse(std::uint32_t reused_blocks, const PromptFacts& prompt,
   candidate.local_prefix_blocks = facts.local_blocks;
   candidate.reused_blocks = reused_blocks;
   candidate.queue = facts.queue;
+  if (reused_blocks > 0) candidate.ssd_blocks = facts.local_ssd_blocks;
   if (reused_blocks > facts.local_blocks) {
     candidate.fetch_from = facts.sender;
-    const std::uint32_t missing_tokens = (reused_blocks - facts.local_blocks) * prompt.block_tokens;
-    candidate.transfer = facts.sender_backlog + cost.transfer(missing_tokens, false);
+    candidate.fetched_ssd_blocks = facts.sender_ssd_blocks;
   }
+  candidate.transfer = until_it_is_there(candidate, prompt, facts, cost);
   const std::uint32_t reused_tokens = kvcache::reusable_tokens(
       prompt.prompt_tokens, reused_blocks * prompt.block_tokens, /*block_tokens=*/1, prompt.computed_tokens_min);
   candidate.prefill = cost.prefill(id, prompt.prompt_tokens, reused_tokens);

@@ -38,9 +38,13 @@ struct PromptFacts {
 /// A prefill instance that could take it.
 struct PrefillFacts {
   InstanceId instance{};
-  std::uint32_t local_blocks = 0;  ///< leading blocks on its own node
-  NodeId sender{};                 ///< the other node with the longest prefix
-  Nanos sender_backlog{};          ///< before it can send anything
+  std::uint32_t local_blocks = 0;       ///< leading blocks on its own node
+  std::uint32_t local_ssd_blocks = 0;   ///< of them, those that are on its SSDs only
+  Nanos ssd_backlog{};                  ///< before it can read them
+  NodeId sender{};                      ///< the other node with the longest prefix
+  Nanos sender_backlog{};               ///< before it can send anything
+  std::uint32_t sender_ssd_blocks = 0;  ///< of the blocks beyond `local_blocks`, those on the sender's SSDs only
+  Nanos sender_ssd_backlog{};
   Nanos queue{};
   std::uint32_t outstanding = 0;  ///< prompts that wait or run there
 };

@@ -52,6 +52,33 @@ TEST(Placement, CostMinRecomputesWhenTheTransferTakesLonger) {
   EXPECT_EQ(evaluate(PlacementPolicy::kCostMin, 10, facts(0, 0), slow_link).reused_blocks, 0u);
 }
 
+TEST(Placement, WhatIsOnSsdIsReadWhileTheRestIsSent) {
+  const PlainCosts cost;  // a block: 6.4 ms to send, 3.2 ms to read
+  PrefillFacts node = facts(0, 4, Nanos{0}, Millis(7));
+  node.local_ssd_blocks = 3;
+  node.ssd_backlog = Millis(10);
+  EXPECT_EQ(evaluate(PlacementPolicy::kLocal, 10, node, cost).transfer, Millis(10) + Micros(3 * 3'200));
+  EXPECT_EQ(evaluate(PlacementPolicy::kCostMin, 10, node, cost).transfer, Millis(7) + Micros(6 * 6'400))
+      << "sending takes longer than reading";
+  node.sender_ssd_blocks = 5;
+  node.sender_ssd_backlog = Millis(60);
+  const Candidate candidate = evaluate(PlacementPolicy::kCostMin, 10, node, cost);
+  EXPECT_EQ(candidate.transfer, Millis(60) + Micros(5 * 3'200)) << "and the sender has to read before it sends";
+  EXPECT_EQ(candidate.ssd_blocks, 3u);
+  EXPECT_EQ(candidate.fetched_ssd_blocks, 5u);
+}
+
+TEST(Placement, CostMinRecomputesWhenSsdsTakeLonger) {
+  const PlainCosts cost;
+  PrefillFacts node = facts(0, 4);
+  node.local_ssd_blocks = 4;
+  node.ssd_backlog = Millis(300);
+  const Candidate candidate = evaluate(PlacementPolicy::kCostMin, 4, node, cost);
+  EXPECT_EQ(candidate.reused_blocks, 0u) << "256 ms to compute, 312.8 to read";
+  EXPECT_EQ(candidate.ssd_blocks, 0u);
+  EXPECT_EQ(candidate.transfer, Nanos{0});
+}
+
 TEST(Placement, LastTokensAreComputedEvenIfAllIsCached) {
   const PlainCosts cost;
   const PromptFacts whole{.prompt_tokens = 640, .block_tokens = 64, .best_blocks = 10};

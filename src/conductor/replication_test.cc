@@ -111,7 +111,7 @@ TEST_F(ReplicationTest, WhoSendsToAPromptSendsNoCopies) {
   const auto keys = make_keys(1, 8);
   hold(0, keys);
   use(keys, 8);
-  bookings_.book({.request = RequestNumber{1}, .sender = NodeId{0}, .transfer_work = Millis(1500)}, now_);
+  bookings_.book({.request = RequestNumber{1}, .readings = {{NodeId{0}, Outlet::kLink, Millis(1500)}}}, now_);
   EXPECT_TRUE(tick(Seconds(1)).empty());
   EXPECT_EQ(tick(Seconds(1)).size(), 1u) << "the transfer is over";
 }

@@ -26,6 +26,7 @@ class PlainCosts final : public kvcache::CostModel {
   [[nodiscard]] Nanos transfer(std::uint32_t tokens, bool same_node) const override {
     return same_node ? Nanos{0} : transfer_per_token_ * tokens;
   }
+  [[nodiscard]] Nanos read_ssd(std::uint32_t tokens) const override { return Micros(50) * tokens; }
   void observe_prefill(std::uint32_t instance, Nanos predicted, Nanos actual) override {
     prefills.push_back({instance, predicted, actual});
   }

@@ -94,6 +94,10 @@ class CorrectedModel final : public CostModel {
     return from_ms(profile_.link_latency_ms + profile_.kv_bytes_per_token * tokens / profile_.link_bytes_per_ms);
   }
 
+  Nanos read_ssd(std::uint32_t tokens) const override {
+    return from_ms(profile_.kv_bytes_per_token * tokens / profile_.ssd_bytes_per_ms);
+  }
+
   void observe_prefill(std::uint32_t instance, Nanos predicted, Nanos actual) override {
     correct(prefill_factor_, instance, predicted, actual);
   }

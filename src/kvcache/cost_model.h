@@ -29,6 +29,8 @@ struct CostProfile {
   double link_latency_ms = 0;  ///< store to worker
   double link_bytes_per_ms = 1;
   double kv_bytes_per_token = 0;
+  /// Reading from a node's SSDs; of the machine, and so not in a profile's file. One PCIe 4.0 drive by its data sheet.
+  double ssd_bytes_per_ms = 7e6;
   bool derived = false;  ///< from data sheets or another machine: not to be trusted until it has been corrected
 };
 
@@ -46,6 +48,8 @@ class CostModel {
   /// Moving `tokens` of KVCache between two places, with nothing else on the link. 0 tokens cost nothing, and neither
   /// do blocks of the reader's own node: reading those is part of what prefill() counts as loading.
   [[nodiscard]] virtual Nanos transfer(std::uint32_t tokens, bool same_node) const = 0;
+  /// Reading `tokens` of KVCache from a node's SSDs, with nothing else to read.
+  [[nodiscard]] virtual Nanos read_ssd(std::uint32_t tokens) const = 0;
   /// A prefill on `instance`, which this model predicts at `predicted` now, took `actual`. Non-positive times are
   /// ignored.
   virtual void observe_prefill(std::uint32_t instance, Nanos predicted, Nanos actual) = 0;

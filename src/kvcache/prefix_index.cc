@@ -116,6 +116,11 @@ bool PrefixIndex::holds(std::uint32_t node, const Key128& key) const {
   return node < nodes_.size() && sets_.contains(table_.get(slot_key(key)), nodes_[node]);
 }
 
+std::uint32_t PrefixIndex::count(std::uint32_t node, std::span<const Key128> keys) const {
+  if (size(node) == 0) return 0;
+  return static_cast<std::uint32_t>(std::ranges::count_if(keys, [&](const Key128& key) { return holds(node, key); }));
+}
+
 // Waits for slots first and then for sets, each time for all of a window together.
 PrefixMatch PrefixIndex::match(std::span<const Key128> chain) const {
   Walk walk(*this);

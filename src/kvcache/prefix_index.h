@@ -56,6 +56,8 @@ class PrefixIndex {
 
   /// True if `node` holds `key`.
   [[nodiscard]] bool holds(std::uint32_t node, const Key128& key) const;
+  /// How many of `keys` `node` holds. O(keys).
+  [[nodiscard]] std::uint32_t count(std::uint32_t node, std::span<const Key128> keys) const;
   /// The longest prefix of `chain` that each node holds, and that all hold together. O(length of it + nodes + holders
   /// of each block whose holders differ from the block's before).
   [[nodiscard]] PrefixMatch match(std::span<const Key128> chain) const;

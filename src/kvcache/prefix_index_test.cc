@@ -46,6 +46,18 @@ TEST(PrefixIndex, NodesTogetherHoldMoreThanEachAlone) {
   EXPECT_EQ(match.blocks_any, 3u);
 }
 
+TEST(PrefixIndex, CountsWhatANodeHoldsOfAChainWithItsGaps) {
+  PrefixIndex index;
+  const auto keys = chain(1, 10);
+  index.add(1, std::span(keys).first(3));
+  index.add(1, std::span(keys).last(2));
+  EXPECT_EQ(index.count(1, keys), 5u);
+  EXPECT_EQ(index.count(0, keys), 0u);
+  EXPECT_EQ(index.count(7, keys), 0u) << "never heard of";
+  index.clear(1);
+  EXPECT_EQ(index.count(1, keys), 0u);
+}
+
 TEST(PrefixIndex, RemovingTheLastHolderForgetsTheKey) {
   PrefixIndex index;
   index.add(3, key(1));

@@ -9,6 +9,10 @@ BlockCache::BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique
   CHECK(!capacity_blocks || (*capacity_blocks > 0 && policy_ != nullptr));
 }
 
+// Not inline: GCC 12 takes the table that is left behind by a move for one that is freed (-Wfree-nonheap-object).
+BlockCache::BlockCache(BlockCache&&) noexcept = default;
+BlockCache::~BlockCache() = default;
+
 BlockCache::Used BlockCache::use(TraceBlock block, std::uint32_t depth) {
   const store::EvictionPolicy::Use use{.key = block, .depth = depth};
   if (const auto found = slots_.find(block); found != slots_.end()) {

@@ -25,6 +25,8 @@ class BlockCache {
 
   /// `capacity_blocks` is at least 1; nothing: without limit, and without need of a policy.
   BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique_ptr<store::EvictionPolicy> policy);
+  BlockCache(BlockCache&&) noexcept;
+  ~BlockCache();
 
   [[nodiscard]] bool contains(TraceBlock block) const { return slots_.contains(block); }
   /// Uses a block that stands behind `depth` others in its prompt: a hit, or it comes in, and another goes for it if

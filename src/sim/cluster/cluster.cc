@@ -23,10 +23,9 @@ using conductor::RequestNumber;
 
 /// What is known of a request between its events, besides its outcome.
 struct Journey {
-  std::uint32_t fetched_from = 0;  // blocks [from, to) were brought from another node
-  std::uint32_t fetched_to = 0;
+  Brought brought;
   std::uint32_t reuse_max = UINT32_MAX;
-  Instant fetched_at{};
+  Instant ready_at{};    // what is brought is there
   Instant kv_sent_at{};  // to the decode instance, but for what prefill still computes
 };
 
@@ -49,6 +48,8 @@ class ClusterRun {
   void arrive(std::uint32_t request);
   void place(std::uint32_t request, const Decision& decision);
   void fetch(std::uint32_t request, const conductor::Candidate& prefill);
+  void read_ssd(std::uint32_t request, std::uint32_t blocks);
+  void await(std::uint32_t request, Instant ready_at);
   void start_prefill(std::uint32_t instance);
   void end_prefill(std::uint32_t instance);
   void report_cache(std::vector<conductor::CacheEvent> message);
@@ -69,6 +70,9 @@ class ClusterRun {
   [[nodiscard]] static RequestNumber number(std::uint32_t request) { return RequestNumber{request}; }
   [[nodiscard]] conductor::Tenant tenant_of(std::uint32_t request) const {
     return {.id = conductor::TenantId{trace_.requests[request].tenant}};
+  }
+  [[nodiscard]] double bytes_of(std::uint32_t blocks) const {
+    return config_.profile.kv_bytes_per_token * kTraceBlockTokens * blocks;
   }
   [[nodiscard]] std::uint64_t kv_tokens_of(std::uint32_t request) const {
     return std::uint64_t{trace_.requests[request].input_tokens} + kAnswerTokensMax;
@@ -198,25 +202,54 @@ void ClusterRun::place(std::uint32_t request, const Decision& decision) {
   const auto& prefill = *std::ranges::find(decision.candidates, decision.prefill, &conductor::Candidate::instance);
   journeys_[request].reuse_max = decision.reuse_blocks_max.value_or(UINT32_MAX);
   if (prefill.reused_blocks > prefill.local_prefix_blocks) fetch(request, prefill);
+  read_ssd(request, std::min(prefill.reused_blocks, prefill.local_prefix_blocks));
   CHECK(prefill_[outcome.prefill].queue.push(number(request), prefill.prefill, tenant_of(request)).ok());
   start_prefill(outcome.prefill);
 }
 
 void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefill) {
-  Journey& journey = journeys_[request];
-  journey.fetched_from = prefill.local_prefix_blocks;
-  journey.fetched_to = journey.fetched_from;
+  Brought& brought = journeys_[request].brought;
+  brought.fetched_from = prefill.local_prefix_blocks;
+  brought.fetched_to = brought.fetched_from;
   PrefillNode& sender = prefill_[static_cast<std::uint32_t>(prefill.fetch_from)];
   const auto is_somewhere = [&](TraceBlock block) { return sender.has(block) || somebody_has(block); };
-  while (journey.fetched_to < prefill.reused_blocks && is_somewhere(blocks_of(request)[journey.fetched_to])) {
-    ++journey.fetched_to;
+  while (brought.fetched_to < prefill.reused_blocks && is_somewhere(blocks_of(request)[brought.fetched_to])) {
+    ++brought.fetched_to;
   }
-  const std::uint32_t count = journey.fetched_to - journey.fetched_from;
+  const std::uint32_t count = brought.fetched_to - brought.fetched_from;
   if (count == 0) return;  // the Conductor's view was outdated
-  sender.read(blocks_of(request).subspan(journey.fetched_from, count));
-  journey.fetched_at = sender.link.send(config_.profile.kv_bytes_per_token * kTraceBlockTokens * count, now_);
-  events_.push({journey.fetched_at, EventKind::kFetchEnd, static_cast<std::uint32_t>(prefill.instance)});
+  const auto fetched = blocks_of(request).subspan(brought.fetched_from, count);
+  await(request, sender.link.send(bytes_of(count), now_));
+  if (const auto read = std::ranges::count_if(fetched, [&](TraceBlock block) { return sender.only_on_ssd(block); })) {
+    await(request, sender.ssd.send(bytes_of(static_cast<std::uint32_t>(read)), now_));
+    result_.ssd_blocks_read += static_cast<std::uint64_t>(read);
+  }
+  sender.read(fetched);
   ++result_.transfers;
+}
+
+// What of the first blocks is on the node's SSDs only and not read for the prompt yet.
+void ClusterRun::read_ssd(std::uint32_t request, std::uint32_t blocks) {
+  PrefillNode& node = prefill_[result_.requests[request].prefill];
+  if (!node.has_ssd()) return;
+  Brought& brought = journeys_[request].brought;
+  brought.read.resize(trace_.requests[request].block_count);
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < blocks; ++i) {
+    if (brought.holds(i) || !node.only_on_ssd(blocks_of(request)[i])) continue;
+    brought.read[i] = true;
+    ++count;
+  }
+  if (count == 0) return;
+  result_.ssd_blocks_read += count;
+  await(request, node.ssd.send(bytes_of(count), now_));
+}
+
+void ClusterRun::await(std::uint32_t request, Instant ready_at) {
+  Journey& journey = journeys_[request];
+  if (ready_at <= journey.ready_at) return;
+  journey.ready_at = ready_at;
+  events_.push({ready_at, EventKind::kFetchEnd, result_.requests[request].prefill});
 }
 
 // The prompt whose turn it is, if nothing runs and its prefix is here.
@@ -226,18 +259,20 @@ void ClusterRun::start_prefill(std::uint32_t instance) {
   if (!head || node.queue.running() > 0) return;
   const auto request = static_cast<std::uint32_t>(*head);
   Journey& journey = journeys_[request];
-  if (journey.fetched_at > now_) return;
+  if (journey.ready_at > now_) return;
+  const std::uint32_t reused = std::min(journey.reuse_max, node.leading(blocks_of(request), journey.brought));
+  read_ssd(request, reused);  // went from memory while the prompt waited
+  if (journey.ready_at > now_) return;
   CHECK(node.queue.start(now_) == head);
   RequestOutcome& outcome = result_.requests[request];
   const std::uint32_t tokens = trace_.requests[request].input_tokens;
   outcome.prefill_start = now_;
-  outcome.reused_blocks =
-      std::min(journey.reuse_max, node.leading(blocks_of(request), journey.fetched_from, journey.fetched_to));
-  const std::uint32_t reused = kvcache::reusable_tokens(tokens, outcome.reused_blocks * kTraceBlockTokens,
-                                                        /*block_tokens=*/1, kComputedTokensMin);
+  outcome.reused_blocks = reused;
+  const std::uint32_t reused_tokens = kvcache::reusable_tokens(tokens, outcome.reused_blocks * kTraceBlockTokens,
+                                                               /*block_tokens=*/1, kComputedTokensMin);
   if (!config_.prefill_only) journey.kv_sent_at = node.link.send(config_.profile.kv_bytes_per_token * tokens, now_);
   conductor_->on_phase(number(request), Phase::kPrefillStart, now_);
-  events_.push({now_ + truth_->prefill(instance, tokens, reused), EventKind::kPrefillEnd, instance});
+  events_.push({now_ + truth_->prefill(instance, tokens, reused_tokens), EventKind::kPrefillEnd, instance});
 }
 
 void ClusterRun::end_prefill(std::uint32_t instance) {

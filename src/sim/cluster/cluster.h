@@ -7,6 +7,9 @@
 //                        prompt takes what the profile says, once its prefix has been fetched
 //   cache                one a prefill instance, with the store's eviction policies; a prompt's blocks come in when its
 //                        prefill ends
+//   SSDs                 below a cache's memory: every block is written there, and read back at a rate, in order,
+//   before
+//                        its prompt is computed
 //   network              one link a node: prefixes that others fetch or are sent and KVCache for decode go in order
 //   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
 //   change of role       a node that drains finishes what it has been given, and has the other role at once; its cache
@@ -49,6 +52,8 @@ struct ClusterConfig {
   std::string eviction = "default";                      ///< a policy of the store
   std::optional<std::uint64_t> cache_blocks_per_node{};  ///< at least 1; nothing: no limit
   double link_gbps = 800;                                ///< gigabits a second that a node sends, above 0
+  std::uint64_t ssd_blocks_per_node = 0;                 ///< below memory; 0: no SSDs
+  double ssd_gbps = 56;                                  ///< gigabits a second that a node reads from them, above 0
   double speed = 1;                                      ///< arrivals come so many times as fast, above 0
   std::uint64_t decode_kv_tokens = 1'400'000;            ///< KVCache of a decode instance
   bool prefill_only = false;                             ///< requests end with their first token
@@ -81,6 +86,7 @@ struct ClusterResult {
   std::vector<RequestOutcome> requests;  ///< in the order of the trace
   std::uint64_t transfers = 0;           ///< prefixes that one node fetched from another
   std::uint64_t replicated_blocks = 0;   ///< that a node was sent before a request asked for them
+  std::uint64_t ssd_blocks_read = 0;     ///< for prompts of the own node or of others
   std::uint64_t role_changes = 0;
   std::uint32_t prefill_at_end = 0;  ///< nodes of that role
 };

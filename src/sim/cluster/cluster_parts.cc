@@ -17,6 +17,7 @@ constexpr double kBytesPerMsAtOneGbps = 1e9 / 8 / 1e3;
 kvcache::CostProfile profile_of(const ClusterConfig& config) {
   kvcache::CostProfile profile = config.profile;
   profile.link_bytes_per_ms = config.link_gbps * kBytesPerMsAtOneGbps;
+  profile.ssd_bytes_per_ms = config.ssd_gbps * kBytesPerMsAtOneGbps;
   return profile;
 }
 
@@ -30,6 +31,7 @@ kvcache::CostProfile believed(kvcache::CostProfile profile, double factor) {
     profile.*time *= factor;
   }
   profile.link_bytes_per_ms /= factor;
+  profile.ssd_bytes_per_ms /= factor;
   return profile;
 }
 
@@ -44,6 +46,10 @@ Status check(const ClusterConfig& config) {
   }
   if (config.cache_blocks_per_node == 0) return out_of_range("a cache needs room for at least one block");
   if (!(config.link_gbps > 0)) return out_of_range("a link needs a rate above 0");
+  if (!(config.ssd_gbps > 0)) return out_of_range("SSDs need a rate above 0");
+  if (config.ssd_blocks_per_node > 0 && !config.cache_blocks_per_node) {
+    return out_of_range("nothing is ever read from SSDs below memory without a limit");
+  }
   if (config.elastic && config.prefill_only) return out_of_range("without decode there are no roles to change");
   if (!(config.speed > 0)) return out_of_range("the speed must be above 0");
   return {};
@@ -52,12 +58,17 @@ Status check(const ClusterConfig& config) {
 Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config) {
   const kvcache::CostProfile profile = profile_of(config);
   const Link link(profile.link_bytes_per_ms, from_ms(profile.link_latency_ms));
+  const Link ssds(profile.ssd_bytes_per_ms, Nanos{0});
   std::vector<PrefillNode> nodes;
   const std::uint32_t count = instance_slots(config).prefill;
   nodes.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
-    MC_ASSIGN_OR_RETURN(auto policy, store::make_eviction_policy(config.eviction));
-    nodes.emplace_back(NodeId{i}, BlockCache(config.cache_blocks_per_node, std::move(policy)), link);
+    MC_ASSIGN_OR_RETURN(auto memory_policy, store::make_eviction_policy(config.eviction));
+    MC_ASSIGN_OR_RETURN(auto ssd_policy, store::make_eviction_policy(config.eviction));
+    std::optional<BlockCache> below;
+    if (config.ssd_blocks_per_node > 0) below.emplace(config.ssd_blocks_per_node, std::move(ssd_policy));
+    BlockCache memory(config.cache_blocks_per_node, std::move(memory_policy));
+    nodes.emplace_back(NodeId{i}, TieredCache(std::move(memory), std::move(below)), link, ssds);
   }
   return nodes;
 }

@@ -75,6 +75,7 @@ ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const 
   ClusterReport report = sums.finish();
   report.transfers = result.transfers;
   report.replicated_blocks = result.replicated_blocks;
+  report.ssd_blocks_read = result.ssd_blocks_read;
   report.role_changes = result.role_changes;
   report.prefill_at_end = result.prefill_at_end;
   return report;

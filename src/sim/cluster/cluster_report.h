@@ -24,6 +24,7 @@ struct ClusterReport {
   double wasted_prefill_s = 0;          ///< prefill time of requests that were rejected after it
   std::uint64_t transfers = 0;          ///< prefixes that one node fetched from another
   std::uint64_t replicated_blocks = 0;  ///< that a node was sent before a request asked for them
+  std::uint64_t ssd_blocks_read = 0;    ///< from a node's SSDs, for itself or another node
   std::uint64_t role_changes = 0;
   std::uint32_t prefill_at_end = 0;  ///< nodes
 };

@@ -104,6 +104,66 @@ TEST(Cluster, ABusyHolderSendsItsPrefix) {
   EXPECT_EQ(result.requests[2].prefill_start - result.requests[2].arrival, Micros(2'560 + 1'024));
 }
 
+/// Two blocks of memory above ten on SSD, of which one takes 0.512 ms to read.
+ClusterConfig ssd_config() {
+  ClusterConfig config = plain_config();
+  config.cache_blocks_per_node = 2;
+  config.ssd_blocks_per_node = 10;
+  config.ssd_gbps = 8;
+  return config;
+}
+
+TEST(Cluster, WhatIsOnSsdIsReadBeforeItsPromptIsComputed) {
+  Trace trace = trace_of({{0, 1}, {2, 3}, {0, 1}});
+  trace.requests[1].arrival = Seconds(2);
+  trace.requests[2].arrival = Seconds(5);
+  const ClusterResult result = run(trace, ssd_config());
+  EXPECT_EQ(result.requests[2].reused_blocks, 2u);
+  EXPECT_EQ(result.requests[2].prefill_start - result.requests[2].arrival, Micros(1'024));
+  EXPECT_EQ(result.requests[2].first_token - result.requests[2].prefill_start, Millis(1));
+  EXPECT_EQ(result.ssd_blocks_read, 2u);
+}
+
+TEST(Cluster, WhatGoesToSsdWhileItsPromptWaitsIsReadWhenItsTurnComes) {
+  Trace trace = trace_of({{0, 1}, {2, 3, 4}, {0, 1, 9}});
+  trace.requests[1].arrival = trace.requests[2].arrival = Seconds(5);
+  const ClusterResult result = run(trace, ssd_config());
+  EXPECT_EQ(result.requests[2].reused_blocks, 2u);
+  EXPECT_EQ(result.requests[2].prefill_start - result.requests[1].first_token, Micros(1'024));
+}
+
+TEST(Cluster, ASenderReadsFromItsSsdsWhileItSends) {
+  Trace trace = trace_of({{0, 1}, {2, 3}, {2, 3, 4, 5, 6}, {0, 1, 9}});
+  trace.requests[1].arrival = Seconds(2);
+  trace.requests[2].arrival = trace.requests[3].arrival = Seconds(5);
+  ClusterConfig config = ssd_config();
+  config.prefill = 2;
+  for (const bool slow : {false, true}) {
+    config.ssd_gbps = slow ? 1 : 8;
+    const ClusterResult result = run(trace, config);
+    EXPECT_EQ(result.requests[3].prefill, 1u);
+    EXPECT_EQ(result.requests[3].reused_blocks, 2u);
+    // The link sends 2,560 tokens for decode first, then these 1,024, 1 us each.
+    EXPECT_EQ(result.requests[3].prefill_start - result.requests[3].arrival, slow ? Micros(8 * 1'024) : Micros(3'584));
+    EXPECT_EQ(result.ssd_blocks_read, 2u);
+  }
+}
+
+TEST(Cluster, WithSsdsForEverythingAsMuchIsReusedAsWithMemoryForEverything) {
+  const Trace trace = busy_trace(3, 400, 1, 0.5);
+  ClusterConfig config = ssd_config();
+  const auto reused = [&] { return report_cluster(trace, config.slo, run(trace, config)).hit_rate_prefix_block; };
+  config.ssd_blocks_per_node = 0;
+  const double scarce = reused();
+  config.ssd_blocks_per_node = 10'000;
+  config.ssd_gbps = 80;
+  const double ssds = reused();
+  config.ssd_blocks_per_node = 0;
+  config.cache_blocks_per_node.reset();
+  EXPECT_DOUBLE_EQ(ssds, reused());
+  EXPECT_LT(scarce, ssds / 2);
+}
+
 TEST(Cluster, APrefixThatEverybodyUsesIsThereBeforeItIsAskedFor) {
   Trace trace = trace_of({{0, 1}, {0, 1}, {0, 1}, {0, 1}, {0, 1}, {0, 1, 2, 3, 4}, {0, 1, 9}});
   for (std::size_t i = 1; i < trace.requests.size(); ++i) trace.requests[i].arrival = Seconds(4 + i);
@@ -131,6 +191,7 @@ TEST(Cluster, EverythingIsConservedUnderEveryPolicy) {
       config.placement = placement;
       config.admission = admission;
       config.cache_blocks_per_node = 50;
+      config.ssd_blocks_per_node = placement == PlacementPolicy::kAlgorithm1 ? 0 : 100;
       config.slo = {.ttft = Seconds(8), .tbt = Millis(13)};
       config.decode_kv_tokens = 60'000;
       const ClusterResult result = run(trace, config);

@@ -3,39 +3,56 @@
 namespace mooncake::sim {
 
 using conductor::CacheEvent;
+using conductor::NodeId;
+using conductor::Tier;
 
 namespace {
 
-void append(std::vector<CacheEvent>& events, CacheEvent::Kind kind, conductor::NodeId node, TraceBlock block) {
-  if (events.empty() || events.back().kind != kind) events.push_back({.kind = kind, .node = node});
-  events.back().keys.push_back(key_of(block));
-}
+// One event for all that come one after the other and differ in nothing but the block.
+class Events {
+ public:
+  explicit Events(NodeId node) : node_(node) {}
+
+  void add(CacheEvent::Kind kind, TraceBlock block, Tier tier = Tier::kMemory) {
+    if (events_.empty() || events_.back().kind != kind || events_.back().tier != tier) {
+      events_.push_back({.kind = kind, .node = node_, .tier = tier});
+    }
+    events_.back().keys.push_back(key_of(block));
+  }
+  std::vector<CacheEvent> take() { return std::move(events_); }
+
+ private:
+  NodeId node_;
+  std::vector<CacheEvent> events_;
+};
 
 }  // namespace
 
-std::uint32_t PrefillNode::leading(std::span<const TraceBlock> blocks, std::uint32_t fetched_from,
-                                   std::uint32_t fetched_to) const {
+PrefillNode::PrefillNode(NodeId id, TieredCache cache, Link out, Link ssds)
+    : link(out), ssd(ssds), id_(id), cache_(std::move(cache)) {}
+
+std::uint32_t PrefillNode::leading(std::span<const TraceBlock> blocks, const Brought& brought) const {
   std::uint32_t count = 0;
-  while (count < blocks.size() && ((fetched_from <= count && count < fetched_to) || cache_.contains(blocks[count]))) {
-    ++count;
-  }
+  while (count < blocks.size() && (brought.holds(count) || cache_.contains(blocks[count]))) ++count;
   return count;
 }
 
 std::vector<CacheEvent> PrefillNode::use(std::span<const TraceBlock> blocks, std::uint32_t first) {
-  std::vector<CacheEvent> events;
+  Events events(id_);
   for (std::uint32_t i = 0; i < blocks.size(); ++i) {
-    const BlockCache::Used used = cache_.use(blocks[i], first + i);
-    if (used.hit) continue;
-    if (used.evicted) append(events, CacheEvent::Kind::kRemoved, id_, *used.evicted);
-    append(events, CacheEvent::Kind::kStored, id_, blocks[i]);
+    const TieredCache::Used used = cache_.use(blocks[i], first + i);
+    if (used.demoted) events.add(CacheEvent::Kind::kStored, *used.demoted, Tier::kSsd);
+    for (const auto& lost : {used.memory_lost, used.ssd_lost}) {
+      if (lost) events.add(CacheEvent::Kind::kRemoved, *lost);
+    }
+    if (used.stored) events.add(CacheEvent::Kind::kStored, blocks[i]);
   }
-  return events;
+  return events.take();
 }
 
 void PrefillNode::read(std::span<const TraceBlock> blocks, std::uint32_t first) {
   for (std::uint32_t i = 0; i < blocks.size(); ++i) {
-    if (cache_.contains(blocks[i])) cache_.use(blocks[i], first + i);
+    cache_.read(blocks[i], first + i);
   }
 }
 

@@ -13,10 +13,17 @@ constexpr double kGigabyte = 1e9;
 // Nodes added one by one after each kind was found for itself: they hinder each other little.
 constexpr int kRepairsMax = 16;
 
+/// What a node has, of what is tried.
+struct Equipment {
+  double memory_gb = 0;
+  double ssd_gb = 0;
+  double link_gbps = 0;
+};
+
 class Search {
  public:
-  Search(const Trace& trace, const PlanQuestion& question, double memory_gb, double link_gbps)
-      : trace_(trace), question_(question), memory_gb_(memory_gb), link_gbps_(link_gbps) {}
+  Search(const Trace& trace, const PlanQuestion& question, const Equipment& equipment)
+      : trace_(trace), question_(question), equipment_(equipment) {}
 
   Result<std::optional<PlannedCluster>> find() {
     const auto prefill = least([this](std::uint32_t nodes) { return serves(nodes, 1, /*prefill_only=*/true); });
@@ -31,12 +38,17 @@ class Search {
 
  private:
   [[nodiscard]] PlannedCluster cluster(std::uint32_t prefill, std::uint32_t decode) const {
-    return {.prefill = prefill, .decode = decode, .memory_gb = memory_gb_, .link_gbps = link_gbps_, .report = {}};
+    return {.prefill = prefill,
+            .decode = decode,
+            .memory_gb = equipment_.memory_gb,
+            .ssd_gb = equipment_.ssd_gb,
+            .link_gbps = equipment_.link_gbps,
+            .report = {}};
   }
 
   Result<ClusterReport> run(std::uint32_t prefill, std::uint32_t decode, bool prefill_only) const {
-    question_.progress(
-        fmt::format("{:.0f} GB, {:.0f} Gb/s: {} prefill and {} decode nodes", memory_gb_, link_gbps_, prefill, decode));
+    question_.progress(fmt::format("{:.0f} GB, {:.0f} GB of SSD, {:.0f} Gb/s: {} prefill and {} decode nodes",
+                                   equipment_.memory_gb, equipment_.ssd_gb, equipment_.link_gbps, prefill, decode));
     ClusterConfig config;
     config.prefill = prefill;
     config.decode = decode;
@@ -44,11 +56,16 @@ class Search {
     config.slo = question_.slo;
     config.speed = question_.speed;
     config.profile = question_.profile;
-    config.link_gbps = link_gbps_;
-    config.cache_blocks_per_node = static_cast<std::uint64_t>(
-        std::max(1.0, memory_gb_ * kGigabyte / (question_.profile.kv_bytes_per_token * kTraceBlockTokens)));
+    config.link_gbps = equipment_.link_gbps;
+    config.cache_blocks_per_node = std::max(std::uint64_t{1}, blocks_in(equipment_.memory_gb));
+    config.ssd_blocks_per_node = blocks_in(equipment_.ssd_gb);
     MC_ASSIGN_OR_RETURN(const ClusterResult result, run_cluster(trace_, config));
     return report_cluster(trace_, question_.slo, result);
+  }
+
+  [[nodiscard]] std::uint64_t blocks_in(double gigabytes) const {
+    return static_cast<std::uint64_t>(gigabytes * kGigabyte /
+                                      (question_.profile.kv_bytes_per_token * kTraceBlockTokens));
   }
 
   Result<bool> serves(std::uint32_t prefill, std::uint32_t decode, bool prefill_only) const {
@@ -91,9 +108,20 @@ class Search {
 
   const Trace& trace_;
   const PlanQuestion& question_;
-  double memory_gb_;
-  double link_gbps_;
+  Equipment equipment_;
 };
+
+std::vector<Equipment> all_of(const PlanQuestion& question) {
+  std::vector<Equipment> all;
+  for (const double memory_gb : question.memory_gb) {
+    for (const double ssd_gb : question.ssd_gb) {
+      for (const double link_gbps : question.link_gbps) {
+        all.push_back({.memory_gb = memory_gb, .ssd_gb = ssd_gb, .link_gbps = link_gbps});
+      }
+    }
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -103,15 +131,14 @@ Result<std::vector<PlannedCluster>> plan(const Trace& trace, const PlanQuestion&
                   fmt::format("a share of requests is above 0 and at most 1, not {}", question.target));
   }
   std::vector<PlannedCluster> clusters;
-  for (const double memory_gb : question.memory_gb) {
-    if (!(memory_gb > 0)) return Status(Code::kInvalidArgument, "memory for KVCache has to be above 0 GB");
-    for (const double link_gbps : question.link_gbps) {
-      MC_ASSIGN_OR_RETURN(const auto found, Search(trace, question, memory_gb, link_gbps).find());
-      if (found) clusters.push_back(*found);
-    }
+  for (const Equipment& equipment : all_of(question)) {
+    if (!(equipment.memory_gb > 0)) return Status(Code::kInvalidArgument, "memory for KVCache has to be above 0 GB");
+    if (!(equipment.ssd_gb >= 0)) return Status(Code::kInvalidArgument, "SSDs cannot have less than 0 GB");
+    MC_ASSIGN_OR_RETURN(const auto found, Search(trace, question, equipment).find());
+    if (found) clusters.push_back(*found);
   }
   std::ranges::stable_sort(clusters, {}, [](const PlannedCluster& cluster) {
-    return std::tuple(cluster.nodes(), cluster.memory_gb, cluster.link_gbps);
+    return std::tuple(cluster.nodes(), cluster.memory_gb, cluster.ssd_gb, cluster.link_gbps);
   });
   return clusters;
 }

@@ -1,4 +1,5 @@
-// Planner: the smallest clusters that serve a trace within its objectives, for each size of cache and each network.
+// Planner: the smallest clusters that serve a trace within its objectives, for each size of memory and of SSDs, and
+// each network.
 //
 // For given memory and network it looks for the least prefill nodes that keep the TTFT when decode is no matter, then
 // for the least decode nodes that keep both with prefill to spare, and then adds a node where it helps most until the
@@ -23,8 +24,9 @@ struct PlanQuestion {
   double target = 0.99;  ///< share of the requests that have to meet both, above 0 and at most 1
   double speed = 1;      ///< the trace's arrivals come so many times as fast
   kvcache::CostProfile profile{};
-  std::vector<double> memory_gb{};  ///< for KVCache, of a prefill node; each is tried
-  std::vector<double> link_gbps{};  ///< likewise
+  std::vector<double> memory_gb{};   ///< for KVCache, of a prefill node; each is tried
+  std::vector<double> ssd_gb = {0};  ///< likewise, below memory; 0: none
+  std::vector<double> link_gbps{};   ///< likewise
   std::function<void(const std::string&)> progress = [](const std::string&) {};
 };
 
@@ -35,15 +37,17 @@ struct PlannedCluster {
   std::uint32_t prefill = 0;
   std::uint32_t decode = 0;
   double memory_gb = 0;
+  double ssd_gb = 0;
   double link_gbps = 0;
   ClusterReport report;
 
   [[nodiscard]] std::uint32_t nodes() const { return prefill + decode; }
 };
 
-/// The clusters that reach the target, fewest nodes first, then least memory, then the slowest network. Empty if none
+/// The clusters that reach the target, fewest nodes first, then least memory, then least SSD, then the slowest
+/// network. Empty if none
 /// does with kPlanNodesMax.
-/// @return kInvalidArgument for a target, memory or network out of range.
+/// @return kInvalidArgument for a target, memory, SSDs or network out of range.
 Result<std::vector<PlannedCluster>> plan(const Trace& trace, const PlanQuestion& question);
 
 }  // namespace mooncake::sim

@@ -54,6 +54,20 @@ TEST(Planner, MoreLoadNeedsMoreNodes) {
   EXPECT_EQ(clusters->front().prefill, 10u) << "10.24 for ever, but for 15 s the queue stays below the objective";
 }
 
+TEST(Planner, SsdsThatHoldThePromptsSavePrefillNodes) {
+  Trace trace = steady_trace();
+  for (const TraceRequest& request : trace.requests) trace.blocks[request.first_block] %= 2;
+  PlanQuestion ask = question();
+  ask.memory_gb = {0.0006};  // a block
+  ask.ssd_gb = {0, 0.1};
+  const auto clusters = plan(trace, ask);
+  ASSERT_TRUE(clusters.ok());
+  ASSERT_EQ(clusters->size(), 2u);
+  EXPECT_EQ(clusters->front().prefill, 1u) << "a block takes 0.07 ms to read and 512 to compute";
+  EXPECT_EQ(clusters->front().ssd_gb, 0.1);
+  EXPECT_EQ(clusters->back().prefill, 2u) << "each keeps one of the two blocks";
+}
+
 TEST(Planner, SaysWhenNothingServes) {
   PlanQuestion impossible = question();
   impossible.slo.tbt = Millis(5);
@@ -69,6 +83,9 @@ TEST(Planner, RefusesWhatMakesNoSense) {
   EXPECT_EQ(plan(steady_trace(), wrong).status().code(), Code::kInvalidArgument);
   wrong = question();
   wrong.memory_gb = {0};
+  EXPECT_EQ(plan(steady_trace(), wrong).status().code(), Code::kInvalidArgument);
+  wrong = question();
+  wrong.ssd_gb = {-1};
   EXPECT_EQ(plan(steady_trace(), wrong).status().code(), Code::kInvalidArgument);
 }
 
