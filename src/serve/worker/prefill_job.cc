@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "kvcache/kv_checksum.h"
+#include "serve/worker/replicate_blocks.h"
 
 namespace mooncake::serve {
 
@@ -63,8 +64,8 @@ void PrefillJob::on_staged(Result<Arena::LeasePointer> lease) {
 void PrefillJob::on_fetched(FetchedPrefix prefix) {
   if (phase_ != Phase::kPreparing) return;
   phase_ = Phase::kReady;
-  fetched_ = static_cast<std::uint32_t>(prefix.size());
-  block_crc32c_ = std::move(prefix);
+  fetched_ = std::move(prefix);
+  for (const FetchedBlock& block : fetched_) block_crc32c_.push_back(block.crc32c);
   begin_when_ready();
 }
 
@@ -85,7 +86,7 @@ void PrefillJob::begin_when_ready() {
   context_.metrics.fetch_ms.Observe(report_.fetch_ms);
   run_ = std::make_shared<PrefillRun>(call_.tokens, call_.answer, lease_->bytes(), context_.runner.facts().layout);
   if (needs_decode_) reserve();
-  plan(fetched_ * context_.block_tokens());
+  plan(static_cast<std::uint32_t>(fetched_.size()) * context_.block_tokens());
   begin_run();
 }
 
@@ -131,14 +132,14 @@ void PrefillJob::on_begun(const Status& status) {
     log_warn("request {}: the engine refused {} cached tokens, computing them: {}", call_.id, plan_.import_tokens,
              status.to_string());
     context_.metrics.blocks_corrupt.Increment();
-    fetched_ = 0;
+    fetched_.clear();
     plan(0);
     return begin_run();
   }
   if (!status.ok()) return end(status);
   report_.cached_tokens = plan_.start;
   context_.metrics.tokens_reused.Increment(plan_.start);
-  for (std::uint32_t i = 0; i < fetched_; ++i) publication_->mark_stored(i);
+  for (std::uint32_t i = 0; i < fetched_.size(); ++i) publication_->mark_stored(i);
   if (handoff_) handoff_->offer(0, plan_.start / context_.block_tokens());
   compute_next();
 }
@@ -164,7 +165,7 @@ void PrefillJob::on_computed(std::uint32_t tokens, const ChunkResult& result) {
 
 void PrefillJob::publish_blocks(const ChunkResult& result) {
   block_crc32c_.insert(block_crc32c_.end(), result.block_crc32c.begin(), result.block_crc32c.end());
-  const std::uint32_t first = std::max(result.first_block, fetched_);
+  const auto first = std::max(result.first_block, static_cast<std::uint32_t>(fetched_.size()));
   const auto end = std::min(static_cast<std::uint32_t>(block_crc32c_.size()), static_cast<std::uint32_t>(keys_.size()));
   if (first >= end) return;
   publication_->put(first, {keys_.begin() + first, keys_.begin() + end},
@@ -196,6 +197,7 @@ void PrefillJob::on_first_token(engine::Token token) {
   } else {
     hand_over(token);
   }
+  keep_fetched_blocks(context_, keys_, fetched_, lease_);  // when the answer waits for nothing here any more
   release_engine();
   end_when_done();
 }

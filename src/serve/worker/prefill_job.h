@@ -95,7 +95,7 @@ class PrefillJob : public std::enable_shared_from_this<PrefillJob> {
   bool joined_ = false;
   Arena::Ticket ticket_ = 0;
   Arena::LeasePointer lease_;  // slot i: block i of the prompt
-  std::uint32_t fetched_ = 0;  // leading blocks that came from the store
+  FetchedPrefix fetched_;      // leading blocks that came from the store
   std::vector<std::uint32_t> block_crc32c_;
   kvcache::ChunkPlan plan_;
   std::size_t next_chunk_ = 0;

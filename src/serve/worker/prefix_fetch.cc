@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "store/core/directory.h"
 
 namespace mooncake::serve {
 namespace {
@@ -16,7 +17,15 @@ std::size_t located_prefix(const std::vector<std::vector<store::Location>>& loca
   return static_cast<std::size_t>(gap - locations.begin());
 }
 
-FetchedPrefix arrived_prefix(const std::vector<store::GetOutcome>& outcomes, prometheus::Counter& corrupt) {
+// Of the blocks that are located, those that one more node may hold.
+std::vector<bool> with_room(const Result<std::vector<std::vector<store::Location>>>& located, std::size_t count) {
+  std::vector<bool> room(count);
+  for (std::size_t i = 0; located.ok() && i < count; ++i) room[i] = (*located)[i].size() < store::kReplicasMax;
+  return room;
+}
+
+FetchedPrefix arrived_prefix(const std::vector<store::GetOutcome>& outcomes, const std::string& own_node,
+                             const std::vector<bool>& room, prometheus::Counter& corrupt) {
   FetchedPrefix prefix;
   for (const store::GetOutcome& outcome : outcomes) {
     if (!outcome.status.ok()) {
@@ -25,7 +34,7 @@ FetchedPrefix arrived_prefix(const std::vector<store::GetOutcome>& outcomes, pro
         log_warn("cached block not fetched: {}", outcome.status.to_string());
       break;
     }
-    prefix.push_back(outcome.crc32c);
+    prefix.push_back({.crc32c = outcome.crc32c, .to_keep = room[prefix.size()] && outcome.node != own_node});
   }
   return prefix;
 }
@@ -46,6 +55,7 @@ void fetch_prefix(const WorkerContext& context, std::vector<store::ObjectKey> ke
       std::move(asked), deadline,
       [alive = std::weak_ptr(context.arena), store = context.store, corrupt = &context.metrics.blocks_corrupt,
        keys = std::move(keys), lease = std::move(lease), first_slot, block_bytes, deadline,
+       own_node = context.config.attached_node,
        done = std::move(done)](Result<std::vector<std::vector<store::Location>>> located) mutable {
         if (alive.expired()) return;
         // Without a directory the client still knows where it has met blocks before.
@@ -59,10 +69,11 @@ void fetch_prefix(const WorkerContext& context, std::vector<store::ObjectKey> ke
         for (std::size_t i = 0; i < count; ++i) {
           items.push_back({keys[i], lease->bytes().subspan((first_slot + i) * block_bytes, block_bytes)});
         }
-        store->get(
-            std::move(items), deadline,
-            [corrupt, lease = std::move(lease), done = std::move(done)](
-                const std::vector<store::GetOutcome>& outcomes) mutable { done(arrived_prefix(outcomes, *corrupt)); });
+        store->get(std::move(items), deadline,
+                   [corrupt, lease = std::move(lease), own_node = std::move(own_node), room = with_room(located, count),
+                    done = std::move(done)](const std::vector<store::GetOutcome>& outcomes) mutable {
+                     done(arrived_prefix(outcomes, own_node, room, *corrupt));
+                   });
       });
 }
 

@@ -14,8 +14,13 @@
 
 namespace mooncake::serve {
 
-/// crc32c of each block that arrived, verified; consecutive from the first one asked for.
-using FetchedPrefix = std::vector<std::uint32_t>;
+struct FetchedBlock {
+  std::uint32_t crc32c = 0;  ///< verified
+  bool to_keep = false;      ///< another node's, and the directory has room for one holder more: a copy could stay here
+};
+
+/// The blocks that arrived, consecutive from the first one asked for.
+using FetchedPrefix = std::vector<FetchedBlock>;
 
 /// Asks the directory how far `keys` are cached and gets that many, into blocks `first_slot`, first_slot + 1, … of
 /// `lease`. `done` runs on the loop, not inside this call. It stops trying at kFetchTimeout or `deadline`.

@@ -32,7 +32,7 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics, const std::string& role)
       blocks_unpublished(metrics.counter("mooncake_serve_blocks_unpublished_total",
                                          "Blocks that could not be put to the store", {{"role", role}})),
       blocks_replicated(metrics.counter("mooncake_serve_blocks_replicated_total",
-                                        "Blocks put to the worker's own node ahead of requests", {{"role", role}})),
+                                        "Blocks of other nodes put to the worker's own", {{"role", role}})),
       blocks_corrupt(metrics.counter("mooncake_serve_blocks_corrupt_total",
                                      "Blocks that arrived with a wrong checksum, or that the engine refused",
                                      {{"role", role}})),

@@ -21,7 +21,7 @@ struct WorkerMetrics {
   prometheus::Counter& kv_bytes_landed;  ///< decode: verified, of the same requests
   prometheus::Counter& blocks_published;
   prometheus::Counter& blocks_unpublished;  ///< could not be put to the store, or there was no buffer
-  prometheus::Counter& blocks_replicated;   ///< put to the own node for a gateway
+  prometheus::Counter& blocks_replicated;   ///< put to the own node, which others held
   prometheus::Counter& blocks_corrupt;      ///< arrived with a wrong checksum
   prometheus::Gauge& queued;
   prometheus::Gauge& running;

@@ -103,6 +103,21 @@ class WorkerStore : public ::testing::Test {
     return parsed.cached_tokens();
   }
 
+  /// Asks the directory until each of the blocks is on so many nodes.
+  void await_holders(const std::vector<Key128>& keys, std::size_t holders) {
+    const auto client =
+        std::move(store::StoreClient::create({.master = master_.endpoint(), .preferred_node = ""}, gateway_.transfer()))
+            .value();
+    const Deadline deadline = test_deadline();
+    for (bool enough = false; !enough;) {
+      ASSERT_LT(SteadyClock().now(), deadline);
+      std::promise<Result<std::vector<std::vector<store::Location>>>> located;
+      client->locate(keys, deadline, [&](auto found) { located.set_value(std::move(found)); });
+      const auto found = located.get_future().get();
+      enough = found.ok() && std::ranges::all_of(*found, [=](const auto& on) { return on.size() >= holders; });
+    }
+  }
+
   TestMaster master_;
   std::unique_ptr<TestNode> node_ = std::make_unique<TestNode>("node-0", master_.endpoint());
   TestGateway gateway_;
@@ -144,6 +159,17 @@ TEST_F(WorkerStore, ACopyOnAWorkersOwnNodeIsReusedWhenTheFirstNodeIsGone) {
   EXPECT_EQ(blocks(replicate()), 15u) << "they are there";
   node_.reset();
   EXPECT_EQ(serve("warm", away, prompt), 936u);
+}
+
+TEST_F(WorkerStore, WhatWasFetchedStaysWhereItWasUsed) {
+  const TestNode other("node-1", master_.endpoint());
+  const JoinedWorker away(WorkerRole::kPrefill, "prefill-2", master_.endpoint(), "node-1");
+  const auto prompt = test_prompt(1000, 1);
+  EXPECT_EQ(serve("cold", prefill0_, prompt), 0u);
+  EXPECT_EQ(serve("fetched", away, prompt), 936u);
+  await_holders(keys_of(prompt, gateway_.stats(away.endpoint()).model()), 2);
+  node_.reset();
+  EXPECT_EQ(serve("kept", away, prompt), 936u);
 }
 
 TEST_F(WorkerStore, WhatIsNoListOfBlocksIsNotCopied) {
