@@ -162,26 +162,18 @@ TEST(Cluster, EverythingIsConservedUnderEveryPolicy) {
 }
 
 TEST(Cluster, ARefusedRequestKeepsWhatItWasRefusedFor) {
-  using conductor::RefusalKind;
+  Trace trace = trace_of({{0, 1}});
+  trace.requests[0].output_tokens = 10;
   ClusterConfig config = plain_config();
-  config.decode_kv_tokens = 1'000;
-  const Trace one = trace_of({{0, 1}});
-  EXPECT_EQ(run(one, config).requests[0].refusal, RefusalKind::kNeverFits);
-  config = plain_config();
-  config.admission = AdmissionPolicy::kEarly;
-  config.slo.ttft = Millis(1'000);  // its prefill takes 1,024
-  EXPECT_EQ(run(one, config).requests[0].refusal, RefusalKind::kTtftObjective);
-  config = plain_config();
   config.slo.tbt = Millis(1);
-  for (const AdmissionPolicy admission : {AdmissionPolicy::kBaseline, AdmissionPolicy::kEarly}) {
-    config.admission = admission;
-    Trace answered = one;
-    answered.requests[0].output_tokens = 10;
-    const RequestOutcome outcome = run(answered, config).requests[0];
-    EXPECT_EQ(outcome.outcome,
-              admission == AdmissionPolicy::kEarly ? Outcome::kRejected : Outcome::kRejectedAfterPrefill);
-    EXPECT_EQ(outcome.refusal, RefusalKind::kTbtObjective);
-  }
+  config.admission = AdmissionPolicy::kBaseline;
+  const RequestOutcome late = run(trace, config).requests[0];
+  EXPECT_EQ(late.outcome, Outcome::kRejectedAfterPrefill);
+  EXPECT_EQ(late.refusal, conductor::RefusalKind::kTbtObjective);
+  config.slo.ttft = Millis(1'000);  // its prefill takes 1,024
+  const RequestOutcome early = run(trace, config).requests[0];
+  EXPECT_EQ(early.outcome, Outcome::kRejected);
+  EXPECT_EQ(early.refusal, conductor::RefusalKind::kTtftObjective);
 }
 
 TEST(Cluster, LateAndLostCacheEventsCostReuseAndNothingElse) {
