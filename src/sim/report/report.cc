@@ -35,6 +35,7 @@ Json json_of(const Cell& cell) {
 
 std::string text_of(const Table& table) {
   std::vector<std::size_t> widths;
+  widths.reserve(table.columns.size());
   for (const std::string& column : table.columns) widths.push_back(column.size());
   for (const auto& row : table.rows) {
     CHECK(row.size() == table.columns.size());
