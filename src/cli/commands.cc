@@ -89,7 +89,8 @@ const std::vector<Command>& commands() {
       {.name = "sim run",
        .summary = "Serve a trace with a simulated cluster: TTFT, TBT, goodput",
        .examples = "  mooncake sim run --trace conversation_trace.jsonl --prefill 8 --decode 8\n"
-                   "  mooncake sim run --trace conversation_trace.jsonl --admission early --speed 2 --json\n",
+                   "  mooncake sim run --trace conversation_trace.jsonl --admission early --speed 2 --json\n"
+                   "  mooncake sim run --trace conversation_trace.jsonl --html run.html\n",
        .section = "sim_run",
        .run = run_sim_run},
       {.name = "sim plan",

@@ -200,6 +200,7 @@ void add_sim(Table& table) {
   table.boolean("elastic", "false", "Nodes change their roles when prefill or decode is busier than the other.");
   table.boolean("replicate", "false", "Prefixes that are used often are copied to more nodes ahead of requests.");
   table.integer("seed", "0", 0, 9.0e18, "Of random placement.");
+  table.text("html", "", "Where the page with the charts goes; empty: none.");
   table.json("The figures");
 
   table.section("sim_plan");

@@ -37,12 +37,16 @@ Status write_page(const sim::Report& report, const std::string& path, const Envi
 
 Status publish_report(const sim::Report& report, const std::string& json, const std::string& page,
                       const Environment& environment) {
-  const bool for_people = json != kJsonToStdout;
-  if (for_people) fmt::print("{}", sim::report_text(report));
+  if (json != kJsonToStdout) fmt::print("{}", sim::report_text(report));
   MC_RETURN_IF_ERROR(write_json(json, sim::report_json(report)));
+  return publish_page(report, json, page, environment);
+}
+
+Status publish_page(const sim::Report& report, const std::string& json, const std::string& page,
+                    const Environment& environment) {
   if (page.empty()) return {};
   MC_RETURN_IF_ERROR(write_page(report, page, environment));
-  if (for_people) fmt::print("\n{} shows it with charts.\n", page);
+  if (json != kJsonToStdout) fmt::print("\n{} shows it with charts.\n", page);
   return {};
 }
 

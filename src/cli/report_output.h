@@ -13,6 +13,11 @@ namespace mooncake::cli {
 Status publish_report(const sim::Report& report, const std::string& json, const std::string& page,
                       const Environment& environment);
 
+/// The page alone; says so unless `json` is standard output. Nothing if `page` is empty.
+/// @return as publish_report().
+Status publish_page(const sim::Report& report, const std::string& json, const std::string& page,
+                    const Environment& environment);
+
 /// Overwrites a line on a terminal; silent elsewhere. "" clears it.
 void show_progress(const std::string& what);
 

@@ -2,12 +2,16 @@
 #include <fmt/core.h>
 
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/json_output.h"
+#include "cli/report_output.h"
 #include "cli/sim_options.h"
 #include "cli/tool_commands.h"
+#include "cli/version.h"
 #include "sim/cluster/cluster_report.h"
+#include "sim/cluster/run_report.h"
 #include "sim/trace/trace_reader.h"
 
 namespace mooncake::cli {
@@ -75,16 +79,24 @@ void print(const sim::ClusterReport& report, const sim::ClusterConfig& cluster, 
   fmt::print("simulated in {:.3f} s\n", wall_s);
 }
 
-Status simulate(const Config& config) {
+Status simulate(const Invocation& invocation) {
+  const Config& config = invocation.config;
   MC_ASSIGN_OR_RETURN(const sim::ClusterConfig cluster, cluster_config(config));
-  MC_ASSIGN_OR_RETURN(const sim::Trace trace, sim::read_trace_file(config.text("sim_run.trace")));
+  const std::string& path = config.text("sim_run.trace");
+  MC_ASSIGN_OR_RETURN(const sim::Trace trace, sim::read_trace_file(path));
   const auto began = std::chrono::steady_clock::now();
   MC_ASSIGN_OR_RETURN(const sim::ClusterResult result, sim::run_cluster(trace, cluster));
   const sim::ClusterReport report = sim::report_cluster(trace, cluster.slo, result);
   const double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   const std::string& json = config.text("sim_run.json");
   if (json != kJsonToStdout) print(report, cluster, wall_s);
-  return write_json(json, to_json(report, cluster, wall_s));
+  MC_RETURN_IF_ERROR(write_json(json, to_json(report, cluster, wall_s)));
+  const std::string& page = config.text("sim_run.html");
+  if (page.empty()) return {};
+  sim::Report charted = sim::run_report(trace, cluster, result);
+  charted.setting.emplace(charted.setting.begin(), "trace", std::filesystem::path(path).filename().string());
+  charted.setting.emplace_back("commit", commit());
+  return publish_page(charted, json, page, invocation.environment);
 }
 
 }  // namespace
@@ -94,7 +106,7 @@ int run_sim_run(const Invocation& invocation) {
     (void)fail(Status(Code::kInvalidArgument, "--trace is missing: the file with the requests to serve"));
     return kExitUsage;
   }
-  const Status status = simulate(invocation.config);
+  const Status status = simulate(invocation);
   if (status.ok()) return kExitOk;
   (void)fail(status);
   return status.code() == Code::kInvalidArgument ? kExitUsage : kExitFailure;

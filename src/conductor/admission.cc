@@ -32,9 +32,11 @@ std::optional<Refusal> judge_ttft(Nanos objective, const Placed& placed) {
   // The queue drains a second a second, so the excess is over when it has passed.
   const Nanos retry_after = std::max(needed - allowed, kRetryAfterMin);
   if (prefill.prefill > allowed) {
-    return Refusal{what + fmt::format(": computing this prompt alone takes {}", seconds(prefill.prefill)), retry_after};
+    return Refusal{RefusalKind::kTtftObjective,
+                   what + fmt::format(": computing this prompt alone takes {}", seconds(prefill.prefill)), retry_after};
   }
-  return Refusal{what + fmt::format(": {} of it in the queue, {} for the transfer", seconds(prefill.queue),
+  return Refusal{RefusalKind::kTtftObjective,
+                 what + fmt::format(": {} of it in the queue, {} for the transfer", seconds(prefill.queue),
                                     seconds(prefill.transfer)),
                  retry_after};
 }
@@ -43,7 +45,8 @@ std::optional<Refusal> judge_ttft(Nanos objective, const Placed& placed) {
 
 std::optional<Refusal> judge(AdmissionPolicy policy, const Slo& slo, const Placed& placed) {
   if (placed.decode.fit == DecodeFit::kNever) {
-    return Refusal{"prompt and longest answer need more KVCache than any decode instance has; ask for fewer tokens",
+    return Refusal{RefusalKind::kNeverFits,
+                   "prompt and longest answer need more KVCache than any decode instance has; ask for fewer tokens",
                    Nanos{0}};
   }
   if (policy == AdmissionPolicy::kNone) return std::nullopt;
@@ -58,9 +61,11 @@ std::optional<Refusal> judge(AdmissionPolicy policy, const Slo& slo, const Place
 
 std::optional<Refusal> judge_decode(const PlacedDecode& placed) {
   const Nanos retry_after = std::max(placed.drain, kRetryAfterMin);
-  if (placed.decode.fit == DecodeFit::kFull) return Refusal{"every decode instance is full", retry_after};
+  if (placed.decode.fit == DecodeFit::kFull)
+    return Refusal{RefusalKind::kDecodeFull, "every decode instance is full", retry_after};
   if (placed.decode.tbt + placed.margin > part_of(placed.objective, placed.share)) {
     return Refusal{
+        RefusalKind::kTbtObjective,
         fmt::format("predicted time between tokens {}, with a margin of {}, breaks {}", seconds(placed.decode.tbt),
                     seconds(placed.margin), shown_objective(placed.objective, placed.share)),
         retry_after};

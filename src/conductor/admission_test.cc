@@ -27,6 +27,7 @@ TEST(Admission, EarlyRefusesALongQueueUntilItHasDrained) {
   const DecodeChoice fits{.fit = DecodeFit::kFits, .tbt = Millis(10)};
   const auto refusal = judge_one(AdmissionPolicy::kEarly, costs(2'500, 100, 400), fits);
   ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->kind, RefusalKind::kTtftObjective);
   EXPECT_EQ(refusal->retry_after, Millis(2'000)) << "3 s predicted, 1 s allowed";
   EXPECT_NE(refusal->reason.find("predicted TTFT 3.000 s"), std::string::npos) << refusal->reason;
   EXPECT_NE(refusal->reason.find("2.500 s of it in the queue"), std::string::npos) << refusal->reason;
@@ -54,9 +55,11 @@ TEST(Admission, EarlyRefusesWhenDecodeIsFullOrTooSlow) {
   const Candidate quick = costs(0, 0, 10);
   const auto full = judge_one(AdmissionPolicy::kEarly, quick, {.fit = DecodeFit::kFull, .tbt = Millis(10)});
   ASSERT_TRUE(full);
+  EXPECT_EQ(full->kind, RefusalKind::kDecodeFull);
   EXPECT_EQ(full->retry_after, Seconds(3));
   const auto slow = judge_one(AdmissionPolicy::kEarly, quick, {.fit = DecodeFit::kBreaksTbt, .tbt = Millis(51)});
   ASSERT_TRUE(slow);
+  EXPECT_EQ(slow->kind, RefusalKind::kTbtObjective);
   EXPECT_NE(slow->reason.find("time between tokens 0.051 s"), std::string::npos) << slow->reason;
 }
 
@@ -72,6 +75,7 @@ TEST(Admission, NoneRefusesOnlyWhatCanNeverBeServed) {
       judge_one(AdmissionPolicy::kNone, costs(90'000, 0, 9'000), {.fit = DecodeFit::kFull, .tbt = Seconds(9)}));
   const auto never = judge_one(AdmissionPolicy::kNone, costs(0, 0, 1), {.fit = DecodeFit::kNever});
   ASSERT_TRUE(never);
+  EXPECT_EQ(never->kind, RefusalKind::kNeverFits);
   EXPECT_EQ(never->retry_after, Nanos(0)) << "trying again cannot help";
 }
 

@@ -99,6 +99,7 @@ class ConductorCore final : public Conductor {
 
 Decision refuse(Decision decision, Refusal refusal) {
   decision.verdict = Verdict::kReject;
+  decision.refusal = refusal.kind;
   decision.reason = std::move(refusal.reason);
   decision.retry_after = refusal.retry_after;
   return decision;
@@ -161,13 +162,16 @@ std::vector<Candidate> ConductorCore::candidates(const Board& board, const Reque
 }
 
 std::optional<Refusal> ConductorCore::refuse_unplaced(const Board& board, const RequestView& request) const {
-  if (board.prefill.empty()) return Refusal{"no prefill instance is up", kRetryAfterNoInstance};
-  if (board.decode.empty()) return Refusal{"no decode instance is up", kRetryAfterNoInstance};
+  if (board.prefill.empty())
+    return Refusal{RefusalKind::kNoInstance, "no prefill instance is up", kRetryAfterNoInstance};
+  if (board.decode.empty()) return Refusal{RefusalKind::kNoInstance, "no decode instance is up", kRetryAfterNoInstance};
   if (request.place_prefill && instances_.usable(*request.place_prefill, Role::kPrefill) == nullptr) {
-    return Refusal{"the prefill instance that the client asked for is not up", kRetryAfterNoInstance};
+    return Refusal{RefusalKind::kNoInstance, "the prefill instance that the client asked for is not up",
+                   kRetryAfterNoInstance};
   }
   if (bookings_.size() >= kBookingsMax) {
-    return Refusal{"this gateway has " + std::to_string(bookings_.size()) + " requests in flight, its limit",
+    return Refusal{RefusalKind::kInFlightLimit,
+                   "this gateway has " + std::to_string(bookings_.size()) + " requests in flight, its limit",
                    kRetryAfterNoInstance};
   }
   return std::nullopt;

@@ -141,8 +141,24 @@ struct Candidate {
   Nanos tbt{};          ///< decode candidates
 };
 
+/// What a request is refused for: the reason without its figures, so that refusals can be counted.
+enum class RefusalKind : std::uint8_t {
+  kNoInstance,     ///< none of a role is up, or not the one that the client asked for
+  kInFlightLimit,  ///< the Conductor follows as many requests as it can
+  kNeverFits,      ///< needs more KVCache than any decode instance has
+  kTtftObjective,  ///< would break the objective for the TTFT
+  kTbtObjective,   ///< would break the objective for the TBT
+  kDecodeFull,     ///< no decode instance has room now
+};
+inline constexpr std::size_t kRefusalKinds = 6;
+
+/// For people: "no instance is up", "limit of requests in flight", "can never be served", "TTFT objective",
+/// "TBT objective", "no room for decode".
+std::string_view refusal_name(RefusalKind kind);
+
 /// To refuse, and why.
 struct Refusal {
+  RefusalKind kind = RefusalKind::kNoInstance;
   std::string reason;   ///< one sentence
   Nanos retry_after{};  ///< 0: trying again cannot help
 };
@@ -158,8 +174,9 @@ struct Decision {
   std::uint32_t reused_blocks = 0;
   Nanos predicted_ttft{};
   Nanos predicted_tbt{};
-  std::string reason;   ///< one sentence for a person, always set
-  Nanos retry_after{};  ///< with kReject: when the predicted load has drained to the SLO
+  std::string reason;                              ///< one sentence for a person, always set
+  RefusalKind refusal = RefusalKind::kNoInstance;  ///< with kReject
+  Nanos retry_after{};                             ///< with kReject: when the predicted load has drained to the SLO
   std::vector<Candidate> candidates;
 };
 

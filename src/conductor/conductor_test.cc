@@ -137,6 +137,7 @@ TEST(Conductor, WithoutInstancesItRefusesAndSaysWhich) {
   cluster.conductor->on_instance({.kind = InstanceChange::Kind::kDown, .id = InstanceId{2}}, at(0));
   const Decision no_decode = cluster.ask(1, make_keys(1, 3));
   EXPECT_EQ(no_decode.verdict, Verdict::kReject);
+  EXPECT_EQ(no_decode.refusal, RefusalKind::kNoInstance);
   EXPECT_EQ(no_decode.reason, "no decode instance is up");
   EXPECT_EQ(no_decode.retry_after, Seconds(1));
   for (const std::uint32_t id : {0u, 1u}) {
@@ -242,6 +243,7 @@ TEST(Conductor, EarlyAdmissionRefusesUntilTheQueueHasDrained) {
   }
   EXPECT_EQ(accepted, 4) << "two on each instance: 680 and 1,360 ms";
   EXPECT_EQ(decision.verdict, Verdict::kReject);
+  EXPECT_EQ(decision.refusal, RefusalKind::kTtftObjective);
   EXPECT_EQ(decision.predicted_ttft, Millis(3 * 680));
   EXPECT_EQ(decision.retry_after, Millis(3 * 680 + (3 * 680 + 180) / 5 - 1800)) << "a fifth as the margin";
   EXPECT_EQ(cluster.ask(20, make_keys(20, 10), 600).verdict, Verdict::kAccept);
@@ -332,6 +334,7 @@ TEST(Conductor, BaselineAdmissionJudgesDecodeWhenThePrefillIsSpent) {
   busy.finish_prefill(4, 1'400);
   const auto refusal = busy.cluster.conductor->before_decode(RequestNumber{4}, at(1'400));
   ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->kind, RefusalKind::kTbtObjective);
   EXPECT_NE(refusal->reason.find("time between tokens"), std::string::npos) << refusal->reason;
   EXPECT_GT(refusal->retry_after, Nanos{0});
   EXPECT_FALSE(busy.cluster.conductor->before_decode(RequestNumber{99}, at(1'400)));
@@ -430,6 +433,12 @@ TEST(Conductor, ARefusalSaysWhatItsPriorityMayUse) {
   ASSERT_EQ(refused.verdict, Verdict::kReject);
   EXPECT_NE(refused.reason.find("0.700 s, its priority's 0.70 of the objective 1.000 s"), std::string::npos)
       << refused.reason;
+}
+
+TEST(Conductor, EveryKindOfRefusalHasANameOfItsOwn) {
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < kRefusalKinds; ++i) names.insert(refusal_name(static_cast<RefusalKind>(i)));
+  EXPECT_EQ(names.size(), kRefusalKinds);
 }
 
 TEST(Conductor, PolicyNamesRoundTripAndErrorsNameTheChoices) {

@@ -29,6 +29,15 @@ constexpr std::array kPriorities = {
     std::pair{Priority::kNormal, std::string_view("normal")},
     std::pair{Priority::kHigh, std::string_view("high")},
 };
+constexpr std::array kRefusals = {
+    std::pair{RefusalKind::kNoInstance, std::string_view("no instance is up")},
+    std::pair{RefusalKind::kInFlightLimit, std::string_view("limit of requests in flight")},
+    std::pair{RefusalKind::kNeverFits, std::string_view("can never be served")},
+    std::pair{RefusalKind::kTtftObjective, std::string_view("TTFT objective")},
+    std::pair{RefusalKind::kTbtObjective, std::string_view("TBT objective")},
+    std::pair{RefusalKind::kDecodeFull, std::string_view("no room for decode")},
+};
+static_assert(kRefusals.size() == kRefusalKinds);
 
 template <typename Names>
 auto parse(const Names& names, std::string_view what, std::string_view text)
@@ -58,5 +67,6 @@ Result<Priority> parse_priority(std::string_view name) { return parse(kPrioritie
 std::string_view placement_name(PlacementPolicy policy) { return name_of(kPlacements, policy); }
 std::string_view admission_name(AdmissionPolicy policy) { return name_of(kAdmissions, policy); }
 std::string_view priority_name(Priority priority) { return name_of(kPriorities, priority); }
+std::string_view refusal_name(RefusalKind kind) { return name_of(kRefusals, kind); }
 
 }  // namespace mooncake::conductor

@@ -50,7 +50,8 @@ PlaceOutcome Placer::place(const PlaceQuestion& question, RequestRecord& record,
        .tenant = prepared.tenant.turn},
       now);
   if (decision.verdict == Verdict::kReject) {
-    ApiError error = refused({.reason = decision.reason, .retry_after = decision.retry_after});
+    ApiError error =
+        refused({.kind = decision.refusal, .reason = decision.reason, .retry_after = decision.retry_after});
     write_down(question, std::move(decision), record);
     return error;
   }

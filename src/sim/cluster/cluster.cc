@@ -190,6 +190,7 @@ void ClusterRun::arrive(std::uint32_t request) {
   RequestOutcome& outcome = result_.requests[request];
   outcome.arrival = now_;
   outcome.end = now_;
+  outcome.refusal = decision.refusal;
   if (decision.verdict == conductor::Verdict::kAccept) place(request, decision);
 }
 
@@ -292,8 +293,9 @@ void ClusterRun::end_prefill(std::uint32_t instance) {
   report_cache(node.use(blocks_of(request)));
   if (config_.prefill_only || traced.output_tokens <= 1) {
     complete(request, std::nullopt);
-  } else if (conductor_->before_decode(number(request), now_)) {
+  } else if (const auto refusal = conductor_->before_decode(number(request), now_)) {
     outcome.outcome = Outcome::kRejectedAfterPrefill;
+    outcome.refusal = refusal->kind;
     outcome.end = now_;
     conductor_->on_phase(number(request), Phase::kAbort, now_);
     roles_->done(decode_id(request), now_);

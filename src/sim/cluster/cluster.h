@@ -79,7 +79,8 @@ struct RequestOutcome {
   Instant prefill_start{};
   Instant first_token{};  ///< when prefill ended
   Instant end{};
-  std::optional<Nanos> tbt{};  ///< nothing: no gaps
+  std::optional<Nanos> tbt{};        ///< nothing: no gaps
+  conductor::RefusalKind refusal{};  ///< of requests that were rejected
 };
 
 struct ClusterResult {

@@ -37,10 +37,9 @@ class Sums {
       return;
     }
     ++report_.completed;
-    const Nanos ttft = outcome.first_token - outcome.arrival;
-    ttft_s_.push_back(seconds(ttft));
+    ttft_s_.push_back(seconds(outcome.first_token - outcome.arrival));
     if (outcome.tbt) tbt_ms_.push_back(to_ms(*outcome.tbt));
-    if (kvcache::meets(slo_, ttft, outcome.tbt.value_or(Nanos{0}))) ++effective_;
+    if (in_time(slo_, outcome)) ++effective_;
   }
 
   ClusterReport finish() {
@@ -68,6 +67,11 @@ class Sums {
 };
 
 }  // namespace
+
+bool in_time(const kvcache::Slo& slo, const RequestOutcome& outcome) {
+  return outcome.outcome == Outcome::kCompleted &&
+         kvcache::meets(slo, outcome.first_token - outcome.arrival, outcome.tbt.value_or(Nanos{0}));
+}
 
 ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const ClusterResult& result) {
   Sums sums(slo);

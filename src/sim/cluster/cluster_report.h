@@ -29,6 +29,9 @@ struct ClusterReport {
   std::uint32_t prefill_at_end = 0;  ///< nodes
 };
 
+/// Whether a request was completed within both objectives.
+bool in_time(const kvcache::Slo& slo, const RequestOutcome& outcome);
+
 ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const ClusterResult& result);
 
 }  // namespace mooncake::sim

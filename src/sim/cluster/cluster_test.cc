@@ -222,6 +222,21 @@ TEST(Cluster, EverythingIsConservedUnderEveryPolicy) {
   }
 }
 
+TEST(Cluster, ARefusedRequestKeepsWhatItWasRefusedFor) {
+  Trace trace = trace_of({{0, 1}});
+  trace.requests[0].output_tokens = 10;
+  ClusterConfig config = plain_config();
+  config.slo.tbt = Millis(1);
+  config.admission = AdmissionPolicy::kBaseline;
+  const RequestOutcome late = run(trace, config).requests[0];
+  EXPECT_EQ(late.outcome, Outcome::kRejectedAfterPrefill);
+  EXPECT_EQ(late.refusal, conductor::RefusalKind::kTbtObjective);
+  config.slo.ttft = Millis(1'000);  // its prefill takes 1,024
+  const RequestOutcome early = run(trace, config).requests[0];
+  EXPECT_EQ(early.outcome, Outcome::kRejected);
+  EXPECT_EQ(early.refusal, conductor::RefusalKind::kTtftObjective);
+}
+
 TEST(Cluster, LateAndLostCacheEventsCostReuseAndNothingElse) {
   const Trace trace = busy_trace(3, 600, 3, 1);
   ClusterConfig config = plain_config();

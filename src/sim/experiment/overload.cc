@@ -67,9 +67,7 @@ double fairness(const Trace& trace, const kvcache::Slo& slo, const ClusterResult
   std::array<double, kClasses> served{};
   for (std::size_t i = 0; i < order.size(); ++i) {
     const RequestOutcome& outcome = result.requests[order[i]];
-    const bool in_time = outcome.outcome == Outcome::kCompleted &&
-                         kvcache::meets(slo, outcome.first_token - outcome.arrival, outcome.tbt.value_or(Nanos{0}));
-    served[i * kClasses / order.size()] += in_time ? 1 : 0;
+    served[i * kClasses / order.size()] += in_time(slo, outcome) ? 1 : 0;
   }
   double sum = 0, squares = 0;
   for (const double share : served) {

@@ -35,6 +35,7 @@ Json json_of(const Cell& cell) {
 
 std::string text_of(const Table& table) {
   std::vector<std::size_t> widths;
+  widths.reserve(table.columns.size());
   for (const std::string& column : table.columns) widths.push_back(column.size());
   for (const auto& row : table.rows) {
     CHECK(row.size() == table.columns.size());
@@ -72,8 +73,25 @@ Json json_of(const Chart& chart) {
     for (const auto& point : series.y) y.push_back(point ? Json(*point) : Json(nullptr));
     all.push_back({{"name", series.name}, {"published", series.published}, {"y", std::move(y)}});
   }
-  return {{"title", chart.title}, {"x_name", chart.x_name}, {"y_name", chart.y_name},
-          {"log_x", chart.log_x}, {"x", chart.x},           {"series", std::move(all)}};
+  Json json = {{"title", chart.title}, {"x_name", chart.x_name}, {"y_name", chart.y_name},
+               {"log_x", chart.log_x}, {"x", chart.x},           {"series", std::move(all)}};
+  for (const Mark& mark : chart.marks) json["marks"].push_back({{"name", mark.name}, {"x", mark.x}});
+  return json;
+}
+
+/// Bars by column: thousands of them would repeat four names each.
+Json json_of(const Gantt& gantt) {
+  CHECK(!gantt.bars.empty());
+  Json bars = {{"row", Json::array()}, {"kind", Json::array()}, {"begin", Json::array()}, {"end", Json::array()}};
+  for (const Gantt::Bar& bar : gantt.bars) {
+    CHECK(bar.row < gantt.rows.size() && bar.kind < gantt.kinds.size() && bar.begin <= bar.end);
+    bars["row"].push_back(bar.row);
+    bars["kind"].push_back(bar.kind);
+    bars["begin"].push_back(bar.begin);
+    bars["end"].push_back(bar.end);
+  }
+  return {{"title", gantt.title}, {"note", gantt.note},   {"x_name", gantt.x_name},
+          {"rows", gantt.rows},   {"kinds", gantt.kinds}, {"bars", std::move(bars)}};
 }
 
 }  // namespace
@@ -95,6 +113,7 @@ std::string report_json(const Report& report) {
   for (const Table& table : report.tables) json["tables"].push_back(json_of(table));
   json["charts"] = Json::array();
   for (const Chart& chart : report.charts) json["charts"].push_back(json_of(chart));
+  for (const Gantt& gantt : report.gantts) json["gantts"].push_back(json_of(gantt));
   return json.dump(2) + "\n";
 }
 

@@ -39,6 +39,24 @@ TEST(Report, JsonHasRowsByColumnAndPointsByChart) {
   EXPECT_EQ(json["charts"][0]["series"][1]["published"], true);
 }
 
+TEST(Report, JsonHasMarksAndBarsByColumnOnlyWhereThereAreAny) {
+  Report report = small_report();
+  const auto plain = nlohmann::json::parse(report_json(report));
+  EXPECT_FALSE(plain.contains("gantts"));
+  EXPECT_FALSE(plain["charts"][0].contains("marks"));
+  report.charts[0].marks = {{.name = "limit", .x = 1.5}};
+  report.gantts.push_back({.title = "Work",
+                           .note = "all of it",
+                           .x_name = "seconds",
+                           .rows = {"a", "b"},
+                           .kinds = {"done", "wasted"},
+                           .bars = {{.row = 1, .kind = 0, .begin = 0.5, .end = 2}, {.row = 0, .kind = 1, .end = 1}}});
+  const auto json = nlohmann::json::parse(report_json(report));
+  EXPECT_EQ(json["charts"][0]["marks"][0], nlohmann::json({{"name", "limit"}, {"x", 1.5}}));
+  EXPECT_EQ(json["gantts"][0]["bars"],
+            nlohmann::json({{"row", {1, 0}}, {"kind", {0, 1}}, {"begin", {0.5, 0.0}}, {"end", {2.0, 1.0}}}));
+}
+
 TEST(Report, ThePageCarriesItsDataAndLibraryAndNothingInTheDataEndsAScript) {
   const std::string page = report_html(small_report(), {.script = "/*library*/", .style = "/*style*/"});
   EXPECT_NE(page.find("/*library*/"), std::string::npos);
