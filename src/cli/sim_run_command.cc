@@ -41,6 +41,11 @@ std::string to_json(const sim::ClusterReport& report, const sim::ClusterConfig& 
   json["wasted_prefill_s"] = report.wasted_prefill_s;
   json["transfers"] = report.transfers;
   if (cluster.replicate) json["replicated_blocks"] = report.replicated_blocks;
+  if (cluster.mtbf) {
+    json["node_failures"] = report.node_failures;
+    json["placed_again"] = report.placed_again;
+    json["failed"] = report.failed;
+  }
   if (cluster.elastic) {
     json["role_changes"] = report.role_changes;
     json["prefill_at_end"] = report.prefill_at_end;
@@ -67,6 +72,10 @@ void print(const sim::ClusterReport& report, const sim::ClusterConfig& cluster, 
   fmt::print("prefill {:.3f} s a request; {:.2f} % of blocks reused; {} prefixes fetched from another node\n",
              report.prefill_s_mean, report.hit_rate_prefix_block * 100, report.transfers);
   if (cluster.replicate) fmt::print("{} blocks copied ahead of requests\n", report.replicated_blocks);
+  if (cluster.mtbf) {
+    fmt::print("{} failures of nodes; {} times a request was placed again, {} requests failed\n", report.node_failures,
+               report.placed_again, report.failed);
+  }
   if (cluster.elastic) {
     fmt::print("{} changes of role; {} prefill nodes at the end\n", report.role_changes, report.prefill_at_end);
   }

@@ -26,6 +26,10 @@ class Sums {
       ++report_.rejected;
       return;
     }
+    if (outcome.outcome == Outcome::kFailed) {
+      ++report_.failed;
+      return;
+    }
     const double prefill_s = seconds(outcome.first_token - outcome.prefill_start);
     prefill_s_ += prefill_s;
     blocks_ += traced.block_count;
@@ -75,6 +79,8 @@ ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const 
   ClusterReport report = sums.finish();
   report.transfers = result.transfers;
   report.replicated_blocks = result.replicated_blocks;
+  report.node_failures = result.node_failures;
+  report.placed_again = result.placed_again;
   report.role_changes = result.role_changes;
   report.prefill_at_end = result.prefill_at_end;
   return report;
