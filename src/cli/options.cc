@@ -199,7 +199,11 @@ void add_sim(Table& table) {
   table.boolean("prefill_only", "false", "Requests end with their first token.");
   table.boolean("elastic", "false", "Nodes change their roles when prefill or decode is busier than the other.");
   table.boolean("replicate", "false", "Prefixes that are used often are copied to more nodes ahead of requests.");
-  table.integer("seed", "0", 0, 9.0e18, "Of random placement.");
+  table.number("mtbf_s", "0", 0, to_ms(sim::kMtbfMax) / 1e3,
+               "Each node fails after so many seconds in the mean, exponentially distributed; 0: none fails.");
+  table.number("repair_s", "120", 0, to_ms(sim::kMtbfMax) / 1e3,
+               "With --mtbf-s: when a node that failed is back, empty. 120 s load a 70B model.");
+  table.integer("seed", "0", 0, 9.0e18, "Of random placement and failures.");
   table.text("html", "", "Where the page with the charts goes; empty: none.");
   table.json("The figures");
 

@@ -41,6 +41,8 @@ Result<sim::ClusterConfig> cluster_config(const Config& config) {
   cluster.prefill_only = config.boolean("sim_run.prefill_only");
   cluster.elastic = config.boolean("sim_run.elastic");
   cluster.replicate = config.boolean("sim_run.replicate");
+  if (const double mtbf_s = config.number("sim_run.mtbf_s"); mtbf_s > 0) cluster.mtbf = from_ms(mtbf_s * 1e3);
+  cluster.repair = from_ms(config.number("sim_run.repair_s") * 1e3);
   cluster.seed = static_cast<std::uint64_t>(config.integer("sim_run.seed"));
   return cluster;
 }

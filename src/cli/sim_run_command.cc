@@ -46,6 +46,11 @@ std::string to_json(const sim::ClusterReport& report, const sim::ClusterConfig& 
   json["transfers"] = report.transfers;
   if (cluster.ssd_blocks_per_node > 0) json["ssd_blocks_read"] = report.ssd_blocks_read;
   if (cluster.replicate) json["replicated_blocks"] = report.replicated_blocks;
+  if (cluster.mtbf) {
+    json["node_failures"] = report.node_failures;
+    json["placed_again"] = report.placed_again;
+    json["failed"] = report.failed;
+  }
   if (cluster.elastic) {
     json["role_changes"] = report.role_changes;
     json["prefill_at_end"] = report.prefill_at_end;
@@ -73,6 +78,10 @@ void print(const sim::ClusterReport& report, const sim::ClusterConfig& cluster, 
              report.prefill_s_mean, report.hit_rate_prefix_block * 100, report.transfers);
   if (cluster.ssd_blocks_per_node > 0) fmt::print("{} blocks read from SSDs\n", report.ssd_blocks_read);
   if (cluster.replicate) fmt::print("{} blocks copied ahead of requests\n", report.replicated_blocks);
+  if (cluster.mtbf) {
+    fmt::print("{} failures of nodes; {} times a request was placed again, {} requests failed\n", report.node_failures,
+               report.placed_again, report.failed);
+  }
   if (cluster.elastic) {
     fmt::print("{} changes of role; {} prefill nodes at the end\n", report.role_changes, report.prefill_at_end);
   }

@@ -128,6 +128,19 @@ def test_a_run_is_the_same_every_time_but_for_its_duration(trace):
     assert first == second
 
 
+def test_nodes_that_fail_are_counted_and_no_request_is_forgotten(trace):
+    calm = sim_json("run", "--trace", trace, "--mtbf-s", 1e8)
+    failures = ("node_failures", "placed_again", "failed")
+    assert [calm.pop(name) for name in failures] == [0, 0, 0] and list(calm) == RUN_FIELDS
+    report = sim_json("run", "--trace", trace, "--mtbf-s", 1, "--repair-s", 0.5, "--seed", 2)
+    assert report["node_failures"] > 0
+    assert report["completed"] + report["rejected"] + report["failed"] == report["requests"] == 4
+    again = sim_json("run", "--trace", trace, "--mtbf-s", 1, "--repair-s", 0.5, "--seed", 2)
+    assert report.pop("wall_s") > 0 and again.pop("wall_s") > 0 and report == again
+    table = sim("run", "--trace", trace, "--mtbf-s", 1).stdout
+    assert "failures of nodes" in table and "failures of nodes" not in sim("run", "--trace", trace).stdout
+
+
 def test_prefill_only_runs_have_no_time_between_tokens(trace):
     report = sim_json("run", "--trace", trace, "--prefill-only")
     assert report["completed"] == 4 and report["tbt_ms_mean"] is None and report["ttft_s_mean"] > 0
@@ -137,7 +150,8 @@ def test_wrong_options_of_a_run_are_named(trace):
     for arguments, status, expected in [((), 2, "--trace"), (("--placement", "best"), 2, "cost-min"),
                                         (("--profile", "cray-1"), 1, "llama3-70b@8xA800"), (("--speed", "0"), 2, "speed"),
                                         (("--cache-blocks-per-node", "0"), 2, "--cache-blocks-per-node"),
-                                        (("--policy", "opt"), 2, "sieve"), (("--prefill", "0"), 2, "prefill")]:
+                                        (("--policy", "opt"), 2, "sieve"), (("--prefill", "0"), 2, "prefill"),
+                                        (("--mtbf-s", "0.5"), 2, "1 to 100000000")]:
         done = sim("run", *(("--trace", trace) if arguments else ()), *arguments)
         assert done.returncode == status and expected in done.stderr, (arguments, done.stderr)
 

@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "conductor/conductor.h"
+#include "conductor/later_attempts.h"
 #include "engine/engine.h"
 #include "kvcache/cost_model.h"
 #include "net/http_server.h"
@@ -38,8 +39,6 @@ namespace mooncake::serve {
 
 /// Two threads, so that a long prompt being tokenized on one does not hold up the streams of the other.
 inline constexpr std::uint32_t kGatewayHttpThreads = 2;
-/// A killed worker is restarted and loaded within about a second; longer than this and a client should hear 503.
-inline constexpr Seconds kCapacityWait{5};
 /// Load and liveness of every worker are asked for this often; also how stale a prediction can be.
 inline constexpr Millis kStatsPeriod{250};
 
@@ -52,7 +51,8 @@ struct GatewayConfig {
   std::string decision_log;              ///< the Conductor's journal goes to this file; empty: nowhere
   kvcache::CostProfile cost_profile = *kvcache::builtin_profile("laptop");  ///< of the workers' engine and machines
   Nanos request_deadline = Seconds(600);  ///< of a whole request, from arrival to the last token
-  Nanos capacity_wait = kCapacityWait;    ///< how long a request waits for a first instance of a role to come up
+  Nanos capacity_wait =
+      conductor::kCapacityWait;  ///< how long a request waits for a first instance of a role to come up
   Nanos stats_period = kStatsPeriod;
   std::shared_ptr<const Tenants> tenants = Tenants::everybody();  ///< shared by the HTTP threads
   std::uint32_t requests_max = 4096;  ///< in flight; beyond it 503 at once. About 1 MB each with a long prompt

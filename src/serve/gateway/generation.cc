@@ -182,7 +182,7 @@ void Generation::retry(const Status& why, Effects& out) {
       return out.push_back(decide(std::min<Nanos>(delay, kUnreachableDelayMax)));
     }
     case Failure::kLost:
-      if (++attempts_lost_ >= kAttemptsMax) return fail(client_status(why), out);
+      if (++attempts_lost_ >= conductor::kAttemptsMax) return fail(client_status(why), out);
       return out.push_back(decide(kLostDelay));
   }
 }

@@ -23,12 +23,11 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "conductor/conductor.h"
+#include "conductor/later_attempts.h"
 #include "engine/tokenizer.h"
 
 namespace mooncake::serve {
 
-/// A poison request cannot kill more workers than this.
-inline constexpr std::uint32_t kAttemptsMax = 2;
 /// Refusals by a worker whose real load was worse than the prediction, after which the client is told to come back.
 inline constexpr std::uint32_t kRefusalsMax = 2;
 /// Workers that could not be reached: 50 ms to 800 ms apart, 16 are about 10 s. By then membership knows better.

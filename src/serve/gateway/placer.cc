@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "conductor/later_attempts.h"
 
 namespace mooncake::serve {
 namespace {
@@ -39,16 +40,16 @@ PlaceOutcome Placer::place(const PlaceQuestion& question, RequestRecord& record,
   }
   const PreparedRequest& prepared = *question.prepared;
   const conductor::RequestNumber number{++last_number_};
-  conductor::Decision decision = conductor_.on_request(
-      {.number = number,
-       .prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size()),
-       .block_keys = prepared.block_keys,
-       .answer_tokens_max = std::max(prepared.tokens_max - question.emitted_tokens, 1u),
-       .place_prefill = steered,
-       .slo = question.admitted() ? conductor::Slo{.ttft = kNoObjective, .tbt = kNoObjective} : config_.slo,
-       .priority = prepared.request.priority,
-       .tenant = prepared.tenant.turn},
-      now);
+  conductor::Decision decision =
+      conductor_.on_request({.number = number,
+                             .prompt_tokens = static_cast<std::uint32_t>(prepared.prompt.size()),
+                             .block_keys = prepared.block_keys,
+                             .answer_tokens_max = std::max(prepared.tokens_max - question.emitted_tokens, 1u),
+                             .place_prefill = steered,
+                             .slo = question.admitted() ? conductor::kNoObjectives : config_.slo,
+                             .priority = prepared.request.priority,
+                             .tenant = prepared.tenant.turn},
+                            now);
   if (decision.verdict == Verdict::kReject) {
     ApiError error =
         refused({.kind = decision.refusal, .reason = decision.reason, .retry_after = decision.retry_after});

@@ -17,9 +17,6 @@
 
 namespace mooncake::serve {
 
-/// Objectives of an attempt that must not be refused any more: the client has tokens already, or was admitted before.
-inline constexpr Seconds kNoObjective{86'400};
-
 struct PlaceQuestion {
   const PreparedRequest* prepared = nullptr;
   std::string_view place_prefill;  ///< name that the client steers to; empty: none

@@ -11,6 +11,7 @@ BlockCache::BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique
 
 // Not inline: GCC 12 takes the table that is left behind by a move for one that is freed (-Wfree-nonheap-object).
 BlockCache::BlockCache(BlockCache&&) noexcept = default;
+BlockCache& BlockCache::operator=(BlockCache&&) noexcept = default;
 BlockCache::~BlockCache() = default;
 
 BlockCache::Used BlockCache::use(TraceBlock block, std::uint32_t depth) {

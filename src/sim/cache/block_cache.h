@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "sim/trace/trace.h"
@@ -26,12 +27,15 @@ class BlockCache {
   /// `capacity_blocks` is at least 1; nothing: without limit, and without need of a policy.
   BlockCache(std::optional<std::uint64_t> capacity_blocks, std::unique_ptr<store::EvictionPolicy> policy);
   BlockCache(BlockCache&&) noexcept;
+  BlockCache& operator=(BlockCache&&) noexcept;
   ~BlockCache();
 
   [[nodiscard]] bool contains(TraceBlock block) const { return slots_.contains(block); }
   /// Uses a block that stands behind `depth` others in its prompt: a hit, or it comes in, and another goes for it if
   /// the cache is full.
   Used use(TraceBlock block, std::uint32_t depth);
+  /// What it holds, in no order that means anything.
+  [[nodiscard]] std::span<const TraceBlock> blocks() const { return blocks_; }
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
 
  private:

@@ -1,5 +1,7 @@
 #include "sim/cache/tiered_cache.h"
 
+#include <utility>
+
 namespace mooncake::sim {
 
 TieredCache::TieredCache(BlockCache memory, std::optional<BlockCache> ssd)
@@ -17,6 +19,12 @@ TieredCache::Used TieredCache::use(TraceBlock block, std::uint32_t depth) {
   if (ssd.evicted && !memory_.contains(*ssd.evicted) && ssd.evicted != used.memory_lost) used.ssd_lost = ssd.evicted;
   return used;
 }
+
+std::span<const TraceBlock> TieredCache::ssd_blocks() const {
+  return ssd_ ? ssd_->blocks() : std::span<const TraceBlock>();
+}
+
+std::optional<BlockCache> TieredCache::take_ssd() { return std::exchange(ssd_, std::nullopt); }
 
 void TieredCache::read(TraceBlock block, std::uint32_t depth) {
   if (memory_.contains(block)) memory_.use(block, depth);

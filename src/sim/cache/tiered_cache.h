@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "sim/cache/block_cache.h"
 
@@ -31,6 +32,10 @@ class TieredCache {
   [[nodiscard]] bool has_ssd() const { return ssd_.has_value(); }
   /// As BlockCache::use(): the block is in memory afterwards.
   Used use(TraceBlock block, std::uint32_t depth);
+  /// What is on the SSDs, in memory or not.
+  [[nodiscard]] std::span<const TraceBlock> ssd_blocks() const;
+  /// The SSDs, if there are any; then there are none.
+  std::optional<BlockCache> take_ssd();
   /// A block that is here is read by another node: it stays in the tiers where it is.
   void read(TraceBlock block, std::uint32_t depth);
 

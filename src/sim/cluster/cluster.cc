@@ -1,105 +1,21 @@
 #include "sim/cluster/cluster.h"
 
 #include <algorithm>
-#include <deque>
 #include <numeric>
-#include <optional>
 
 #include "base/check.h"
-#include "kvcache/chunk_plan.h"
-#include "sim/cluster/cluster_parts.h"
-#include "sim/cluster/event_queue.h"
-#include "sim/cluster/node_copies.h"
-#include "sim/cluster/node_roles.h"
-#include "sim/cluster/prefill_node.h"
+#include "conductor/later_attempts.h"
+#include "sim/cluster/cluster_run.h"
 
 namespace mooncake::sim {
-namespace {
 
 using conductor::Decision;
 using conductor::InstanceId;
 using conductor::Phase;
-using conductor::RequestNumber;
-
-/// What is known of a request between its events, besides its outcome.
-struct Journey {
-  Brought brought;
-  std::uint32_t reuse_max = UINT32_MAX;
-  Instant ready_at{};    // what is brought is there
-  Instant kv_sent_at{};  // to the decode instance, but for what prefill still computes
-};
-
-class ClusterRun {
- public:
-  ClusterRun(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink)
-      : trace_(trace),
-        config_(config),
-        sink_(sink),
-        truth_(kvcache::make_cost_model(config.profile)),
-        loss_(config.seed) {}
-
-  Status prepare();
-  ClusterResult run();
-
- private:
-  void happen(const Event& event);
-  void tick();
-  void carry_out(const conductor::Action& action);
-  void arrive(std::uint32_t request);
-  void place(std::uint32_t request, const Decision& decision);
-  void fetch(std::uint32_t request, const conductor::Candidate& prefill);
-  void read_ssd(std::uint32_t request, std::uint32_t blocks);
-  void await(std::uint32_t request, Instant ready_at);
-  void start_prefill(std::uint32_t instance);
-  void end_prefill(std::uint32_t instance);
-  void report_cache(std::vector<conductor::CacheEvent> message);
-  void ready_for_decode(std::uint32_t request);
-  void step(std::uint32_t instance);
-  void await_step(std::uint32_t instance, Instant at);
-  void complete(std::uint32_t request, std::optional<Nanos> tbt);
-
-  [[nodiscard]] std::span<const TraceBlock> blocks_of(std::uint32_t request) const {
-    return trace_.blocks_of(trace_.requests[request]);
-  }
-  [[nodiscard]] bool somebody_has(TraceBlock block) const {
-    return std::ranges::any_of(prefill_, [block](const PrefillNode& node) { return node.has(block); });
-  }
-  [[nodiscard]] InstanceId decode_id(std::uint32_t request) const {
-    return InstanceId{static_cast<std::uint32_t>(prefill_.size()) + result_.requests[request].decode};
-  }
-  [[nodiscard]] static RequestNumber number(std::uint32_t request) { return RequestNumber{request}; }
-  [[nodiscard]] conductor::Tenant tenant_of(std::uint32_t request) const {
-    return {.id = conductor::TenantId{trace_.requests[request].tenant}};
-  }
-  [[nodiscard]] double bytes_of(std::uint32_t blocks) const {
-    return config_.profile.kv_bytes_per_token * kTraceBlockTokens * blocks;
-  }
-  [[nodiscard]] std::uint64_t kv_tokens_of(std::uint32_t request) const {
-    return std::uint64_t{trace_.requests[request].input_tokens} + kAnswerTokensMax;
-  }
-
-  const Trace& trace_;
-  const ClusterConfig& config_;
-  const DecisionSink& sink_;
-  const std::unique_ptr<kvcache::CostModel> truth_;  // what things take; never corrected
-  std::unique_ptr<conductor::Conductor> conductor_;
-  std::optional<NodeRoles> roles_;
-  std::vector<PrefillNode> prefill_;
-  NodeCopies copies_{config_, prefill_};
-  std::vector<DecodeInstance> decode_;
-  EventQueue events_;
-  std::deque<std::vector<conductor::CacheEvent>> messages_;  // on their way to the Conductor
-  Rng loss_;
-  std::vector<conductor::Action> actions_;
-  std::size_t arrivals_left_ = 0;
-  Instant now_{};
-  std::vector<Journey> journeys_;
-  ClusterResult result_;
-};
+using Stage = Journey::Stage;
 
 Status ClusterRun::prepare() {
   MC_ASSIGN_OR_RETURN(prefill_, make_prefill_nodes(config_));
-  decode_ = make_decode_instances(config_, *truth_);
   conductor_ = make_conductor(config_);
   roles_.emplace(config_, *conductor_);
   if (config_.elastic || config_.replicate) events_.push({Instant(conductor::kTickPeriod), EventKind::kTick, 0});
@@ -108,37 +24,54 @@ Status ClusterRun::prepare() {
 
 ClusterResult ClusterRun::run() {
   result_.requests.resize(trace_.requests.size());
-  journeys_.resize(trace_.requests.size());
   std::vector<std::uint32_t> order(trace_.requests.size());
   std::iota(order.begin(), order.end(), 0u);
   std::ranges::stable_sort(order, {}, [this](std::uint32_t i) { return trace_.requests[i].arrival; });
   arrivals_left_ = order.size();
   auto next = order.begin();
   while (next != order.end() || !events_.empty()) {
-    // At one instant, what ends comes before who arrives.
+    // At one instant, what ends comes before who fails, and that before who arrives.
     const Instant arrival = next == order.end() ? Instant::max() : arrival_of(trace_.requests[*next], config_.speed);
-    if (!events_.empty() && events_.top().at <= arrival) {
+    const Instant failure = next_failure();
+    if (!events_.empty() && events_.top().at <= std::min(arrival, failure)) {
       const Event event = events_.top();
       events_.pop();
       CHECK(event.at >= now_);
       now_ = event.at;
       happen(event);
+    } else if (failure <= arrival) {
+      now_ = failure;
+      change(failures_.happen());
     } else {
       now_ = arrival;
       --arrivals_left_;
       arrive(*next++);
     }
+    wake();
   }
+  CHECK(nothing_is_left());
+  result_.node_failures = failures_.failures();
   result_.replicated_blocks = copies_.blocks();
   result_.role_changes = roles_->changes();
   result_.prefill_at_end = roles_->prefill_nodes();
   return std::move(result_);
 }
 
+bool ClusterRun::nothing_is_left() const {
+  return !journeys_.any_open() && roles_->idle() && decode_.idle() &&
+         std::ranges::all_of(
+             prefill_, [](const PrefillNode& node) { return node.queue.running() == 0 && node.queue.queued() == 0; });
+}
+
 void ClusterRun::happen(const Event& event) {
   switch (event.kind) {
     case EventKind::kPrefillEnd:
-      return end_prefill(event.subject);
+      // Outdated if the prompt was lost or taken back meanwhile.
+      if (const auto running = prefill_[event.subject].queue.running_request();
+          running && journeys_.due(static_cast<std::uint32_t>(*running), Stage::kPrefill, event.at)) {
+        end_prefill(event.subject);
+      }
+      return;
     case EventKind::kFetchEnd:
       return start_prefill(event.subject);
     case EventKind::kCopyEnd:
@@ -147,9 +80,13 @@ void ClusterRun::happen(const Event& event) {
       conductor_->on_cache(messages_.front(), now_);
       return messages_.pop_front();
     case EventKind::kDecodeReady:
-      return ready_for_decode(event.subject);
+      if (journeys_.due(event.subject, Stage::kSending, event.at)) land(event.subject);
+      return;
     case EventKind::kDecodeStep:
-      if (decode_[event.subject].next_step == event.at) step(event.subject);
+      if (decode_.awaits(event)) step(event.subject);
+      return;
+    case EventKind::kWaitEnd:
+      if (journeys_.due(event.subject, Stage::kUndecided, event.at)) refuse(event.subject);
       return;
     case EventKind::kTick:
       return tick();
@@ -174,42 +111,56 @@ void ClusterRun::carry_out(const conductor::Action& action) {
 }
 
 void ClusterRun::arrive(std::uint32_t request) {
+  journeys_.arrive(request);
+  result_.requests[request].arrival = now_;
+  decide(request);
+}
+
+// As the gateway does: who was admitted before has no objectives any more, and waits for a node if it has to.
+void ClusterRun::decide(std::uint32_t request) {
+  if (config_.mtbf && !roles_->complete()) return wait_for_node(request);
   const TraceRequest& traced = trace_.requests[request];
+  const bool admitted = journeys_[request].attempts_lost > 0;
   std::vector<Key128> keys;
   keys.reserve(traced.block_count);
   for (const TraceBlock block : blocks_of(request)) keys.push_back(key_of(block));
   const Decision decision = conductor_->on_request({.number = number(request),
-                                                    .prompt_tokens = traced.input_tokens,
+                                                    .prompt_tokens = journeys_.prompt_tokens(request),
                                                     .block_keys = keys,
-                                                    .answer_tokens_max = config_.prefill_only ? 0 : kAnswerTokensMax,
-                                                    .slo = config_.slo,
+                                                    .answer_tokens_max = journeys_.answer_tokens_max(request),
+                                                    .slo = admitted ? conductor::kNoObjectives : config_.slo,
                                                     .priority = traced.priority,
                                                     .tenant = tenant_of(request)},
                                                    now_);
   if (sink_) sink_(request, decision, now_);
-  RequestOutcome& outcome = result_.requests[request];
-  outcome.arrival = now_;
-  outcome.end = now_;
-  outcome.refusal = decision.refusal;
-  if (decision.verdict == conductor::Verdict::kAccept) place(request, decision);
+  if (decision.verdict != conductor::Verdict::kAccept) {
+    result_.requests[request].refusal = decision.refusal;
+    return refuse(request);
+  }
+  result_.placed_again += admitted ? 1 : 0;
+  place(request, decision);
 }
 
 void ClusterRun::place(std::uint32_t request, const Decision& decision) {
-  RequestOutcome& outcome = result_.requests[request];
-  outcome.prefill = static_cast<std::uint32_t>(decision.prefill);
-  outcome.decode = static_cast<std::uint32_t>(decision.decode) - static_cast<std::uint32_t>(prefill_.size());
+  Journey& journey = journeys_[request];
+  journey.stage = Stage::kPrefill;
+  journey.due = Instant::max();
+  journey.prefill = static_cast<std::uint32_t>(decision.prefill);
+  journey.decode = static_cast<std::uint32_t>(decision.decode) - static_cast<std::uint32_t>(prefill_.size());
   roles_->given(decision.prefill);
   roles_->given(decision.decode);
   const auto& prefill = *std::ranges::find(decision.candidates, decision.prefill, &conductor::Candidate::instance);
-  journeys_[request].reuse_max = decision.reuse_blocks_max.value_or(UINT32_MAX);
+  journey.reuse_max = decision.reuse_blocks_max.value_or(UINT32_MAX);
   if (prefill.reused_blocks > prefill.local_prefix_blocks) fetch(request, prefill);
   read_ssd(request, std::min(prefill.reused_blocks, prefill.local_prefix_blocks));
-  CHECK(prefill_[outcome.prefill].queue.push(number(request), prefill.prefill, tenant_of(request)).ok());
-  start_prefill(outcome.prefill);
+  CHECK(prefill_[journey.prefill].queue.push(number(request), prefill.prefill, tenant_of(request)).ok());
+  start_prefill(journey.prefill);
 }
 
 void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefill) {
-  Brought& brought = journeys_[request].brought;
+  Journey& journey = journeys_[request];
+  Brought& brought = journey.brought;
+  journey.fetch_from = static_cast<std::uint32_t>(prefill.fetch_from);
   brought.fetched_from = prefill.local_prefix_blocks;
   brought.fetched_to = brought.fetched_from;
   PrefillNode& sender = prefill_[static_cast<std::uint32_t>(prefill.fetch_from)];
@@ -220,20 +171,23 @@ void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefil
   const std::uint32_t count = brought.fetched_to - brought.fetched_from;
   if (count == 0) return;  // the Conductor's view was outdated
   const auto fetched = blocks_of(request).subspan(brought.fetched_from, count);
-  await(request, sender.link.send(bytes_of(count), now_));
+  journey.fetched_at = sender.link.send(bytes_of(count), now_);
   if (const auto read = std::ranges::count_if(fetched, [&](TraceBlock block) { return sender.only_on_ssd(block); })) {
-    await(request, sender.ssd.send(bytes_of(static_cast<std::uint32_t>(read)), now_));
+    journey.fetched_at =
+        std::max(journey.fetched_at, sender.ssd.send(bytes_of(static_cast<std::uint32_t>(read)), now_));
     result_.ssd_blocks_read += static_cast<std::uint64_t>(read);
   }
+  events_.push({journey.fetched_at, EventKind::kFetchEnd, journey.prefill});
   sender.read(fetched);
   ++result_.transfers;
 }
 
 // What of the first blocks is on the node's SSDs only and not read for the prompt yet.
 void ClusterRun::read_ssd(std::uint32_t request, std::uint32_t blocks) {
-  PrefillNode& node = prefill_[result_.requests[request].prefill];
+  Journey& journey = journeys_[request];
+  PrefillNode& node = prefill_[journey.prefill];
   if (!node.has_ssd()) return;
-  Brought& brought = journeys_[request].brought;
+  Brought& brought = journey.brought;
   brought.read.resize(trace_.requests[request].block_count);
   std::uint32_t count = 0;
   for (std::uint32_t i = 0; i < blocks; ++i) {
@@ -243,14 +197,8 @@ void ClusterRun::read_ssd(std::uint32_t request, std::uint32_t blocks) {
   }
   if (count == 0) return;
   result_.ssd_blocks_read += count;
-  await(request, node.ssd.send(bytes_of(count), now_));
-}
-
-void ClusterRun::await(std::uint32_t request, Instant ready_at) {
-  Journey& journey = journeys_[request];
-  if (ready_at <= journey.ready_at) return;
-  journey.ready_at = ready_at;
-  events_.push({ready_at, EventKind::kFetchEnd, result_.requests[request].prefill});
+  journey.read_at = node.ssd.send(bytes_of(count), now_);
+  events_.push({journey.read_at, EventKind::kFetchEnd, journey.prefill});
 }
 
 // The prompt whose turn it is, if nothing runs and its prefix is here.
@@ -260,49 +208,44 @@ void ClusterRun::start_prefill(std::uint32_t instance) {
   if (!head || node.queue.running() > 0) return;
   const auto request = static_cast<std::uint32_t>(*head);
   Journey& journey = journeys_[request];
-  if (journey.ready_at > now_) return;
+  if (journey.ready_at() > now_) return;
   const std::uint32_t reused = std::min(journey.reuse_max, node.leading(blocks_of(request), journey.brought));
   read_ssd(request, reused);  // went from memory while the prompt waited
-  if (journey.ready_at > now_) return;
+  if (journey.ready_at() > now_) return;
   CHECK(node.queue.start(now_) == head);
-  RequestOutcome& outcome = result_.requests[request];
-  const std::uint32_t tokens = trace_.requests[request].input_tokens;
-  outcome.prefill_start = now_;
-  outcome.reused_blocks = reused;
-  const std::uint32_t reused_tokens = kvcache::reusable_tokens(tokens, outcome.reused_blocks * kTraceBlockTokens,
-                                                               /*block_tokens=*/1, kComputedTokensMin);
+  const std::uint32_t tokens = journeys_.prompt_tokens(request);
+  journey.prefill_start = now_;
+  journey.reused_blocks = reused;
   if (!config_.prefill_only) journey.kv_sent_at = node.link.send(config_.profile.kv_bytes_per_token * tokens, now_);
   conductor_->on_phase(number(request), Phase::kPrefillStart, now_);
-  events_.push({now_ + truth_->prefill(instance, tokens, reused_tokens), EventKind::kPrefillEnd, instance});
+  journey.due = now_ + truth_->prefill(instance, tokens, journeys_.reused_tokens(request));
+  events_.push({journey.due, EventKind::kPrefillEnd, instance});
 }
 
 void ClusterRun::end_prefill(std::uint32_t instance) {
   PrefillNode& node = prefill_[instance];
   const auto request = static_cast<std::uint32_t>(node.queue.running_request().value());
   CHECK(node.queue.remove(number(request)));
-  RequestOutcome& outcome = result_.requests[request];
-  outcome.first_token = now_;
-  const TraceRequest& traced = trace_.requests[request];
-  conductor_->on_prefill_actual(
-      InstanceId{instance},
-      {.prompt_tokens = traced.input_tokens,
-       .reused_tokens = kvcache::reusable_tokens(traced.input_tokens, outcome.reused_blocks * kTraceBlockTokens,
-                                                 /*block_tokens=*/1, kComputedTokensMin),
-       .prefill = now_ - outcome.prefill_start});
+  Journey& journey = journeys_[request];
+  conductor_->on_prefill_actual(InstanceId{instance}, {.prompt_tokens = journeys_.prompt_tokens(request),
+                                                       .reused_tokens = journeys_.reused_tokens(request),
+                                                       .prefill = now_ - journey.prefill_start});
   conductor_->on_phase(number(request), Phase::kPrefillEnd, now_);
   report_cache(node.use(blocks_of(request)));
-  if (config_.prefill_only || traced.output_tokens <= 1) {
-    complete(request, std::nullopt);
-  } else if (const auto refusal = conductor_->before_decode(number(request), now_)) {
-    outcome.outcome = Outcome::kRejectedAfterPrefill;
-    outcome.refusal = refusal->kind;
-    outcome.end = now_;
+  note_first_token(request);
+  if (config_.prefill_only || journeys_.answered(request)) {
+    complete(request, journey.gaps.empty() ? std::nullopt : std::optional(kvcache::request_tbt(journey.gaps)));
+  } else if (const auto refusal =
+                 journey.attempts_lost == 0 ? conductor_->before_decode(number(request), now_) : std::nullopt) {
+    result_.requests[request].refusal = refusal->kind;
     conductor_->on_phase(number(request), Phase::kAbort, now_);
+    end(request, Outcome::kRejectedAfterPrefill);
     roles_->done(decode_id(request), now_);
   } else {
     // What has been computed follows at once; the last of it takes the link's latency.
-    const Instant last = now_ + from_ms(config_.profile.link_latency_ms);
-    events_.push({std::max(last, journeys_[request].kv_sent_at), EventKind::kDecodeReady, request});
+    journey.stage = Stage::kSending;
+    journey.due = std::max(now_ + from_ms(config_.profile.link_latency_ms), journey.kv_sent_at);
+    events_.push({journey.due, EventKind::kDecodeReady, request});
   }
   start_prefill(instance);
   roles_->done(InstanceId{instance}, now_);
@@ -316,53 +259,47 @@ void ClusterRun::report_cache(std::vector<conductor::CacheEvent> message) {
   events_.push({now_ + config_.event_delay, EventKind::kCacheEvents, 0});
 }
 
-void ClusterRun::ready_for_decode(std::uint32_t request) {
-  const std::uint32_t instance = result_.requests[request].decode;
-  DecodeInstance& decode = decode_[instance];
-  CHECK(decode.schedule.reserve(number(request), 0, kv_tokens_of(request)).ok());
-  CHECK(decode.schedule.next_to_land() == number(request));
-  CHECK(decode.schedule.landed(number(request)).ok());
-  await_step(instance, decode.batch.boundary(now_));
+void ClusterRun::note_first_token(std::uint32_t request) {
+  const Journey& journey = journeys_[request];
+  journeys_.first_token(request, now_);
+  if (journey.answer_in_prompt > 0) return;  // a later one, of a request that goes on
+  RequestOutcome& outcome = result_.requests[request];
+  outcome.prefill = journey.prefill;
+  outcome.decode = journey.decode;
+  outcome.reused_blocks = journey.reused_blocks;
+  outcome.prefill_start = journey.prefill_start;
+  outcome.first_token = now_;
 }
 
-// The end of a step: who is done leaves, who is next joins.
+void ClusterRun::land(std::uint32_t request) {
+  Journey& journey = journeys_[request];
+  journey.stage = Stage::kDecode;
+  journey.due = Instant::max();
+  const std::uint64_t kv_tokens =
+      std::uint64_t{journeys_.prompt_tokens(request)} + journeys_.answer_tokens_max(request);
+  decode_.land(journey.decode, journeys_.joins(request), kv_tokens, now_);
+}
+
 void ClusterRun::step(std::uint32_t instance) {
-  DecodeInstance& decode = decode_[instance];
-  decode.next_step = Instant::max();
-  for (const DecodeBatch::Ended& ended : decode.batch.advance(now_)) {
-    CHECK(decode.schedule.release(number(ended.request)));
-    complete(ended.request, ended.tbt);
+  for (const DecodeBatch::Ended& ended : decode_.end_step(instance, now_)) complete(ended.request, ended.tbt);
+  for (const std::uint32_t request : decode_.begin_step(instance)) {
+    conductor_->on_phase(number(request), Phase::kDecodeJoin, now_);
   }
-  while (const auto next = decode.schedule.next_to_join()) {
-    const auto request = static_cast<std::uint32_t>(*next);
-    CHECK(decode.schedule.finish_landing(*next));
-    conductor_->on_phase(*next, Phase::kDecodeJoin, now_);
-    const TraceRequest& traced = trace_.requests[request];
-    decode.batch.join({.request = request,
-                       .steps = traced.output_tokens - 1,
-                       .context = std::uint64_t{traced.input_tokens} + 1,
-                       .previous_token = result_.requests[request].first_token});
-  }
-  if (const auto end = decode.batch.next_end()) await_step(instance, *end);
-}
-
-void ClusterRun::await_step(std::uint32_t instance, Instant at) {
-  if (at >= decode_[instance].next_step) return;
-  decode_[instance].next_step = at;
-  events_.push({at, EventKind::kDecodeStep, instance});
 }
 
 void ClusterRun::complete(std::uint32_t request, std::optional<Nanos> tbt) {
-  RequestOutcome& outcome = result_.requests[request];
-  outcome.outcome = Outcome::kCompleted;
-  outcome.end = now_;
-  outcome.tbt = tbt;
+  result_.requests[request].tbt = tbt;
   if (tbt) conductor_->on_tbt_actual(number(request), *tbt, now_);
   conductor_->on_phase(number(request), Phase::kDecodeEnd, now_);
+  end(request, Outcome::kCompleted);
   roles_->done(decode_id(request), now_);
 }
 
-}  // namespace
+void ClusterRun::end(std::uint32_t request, Outcome outcome) {
+  result_.requests[request].outcome = outcome;
+  result_.requests[request].end = now_;
+  journeys_.end(request);
+}
 
 Result<ClusterResult> run_cluster(const Trace& trace, const ClusterConfig& config, const DecisionSink& sink) {
   MC_RETURN_IF_ERROR(check(config));

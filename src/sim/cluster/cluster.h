@@ -12,6 +12,8 @@
 //                        its prompt is computed
 //   network              one link a node: prefixes that others fetch or are sent and KVCache for decode go in order
 //   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
+//   failures             with an mtbf: a node loses its cache and what it was given, which is placed again as by the
+//                        gateway, and comes back empty
 //   change of role       a node that drains finishes what it has been given, and has the other role at once; its cache
 //                        stays
 //
@@ -40,6 +42,13 @@ inline constexpr std::uint32_t kAnswerTokensMax = 2048;
 /// Instances of a role. The Conductor looks at each of them for each request.
 inline constexpr std::uint32_t kClusterInstancesMax = 10'000;
 
+/// Means of the time until a node fails. Below, clusters do nothing but fail; above, times get too long to add up.
+inline constexpr Seconds kMtbfMin{1};
+inline constexpr Seconds kMtbfMax{100'000'000};
+/// Until a node that failed serves again: the 140 GB of a 70B model in 16 bits are read from a disk at 2 GB/s in 70 s;
+/// the rest is noticing, starting processes, and warming up.
+inline constexpr Seconds kRepairDefault{120};
+
 struct ClusterConfig {
   std::uint32_t prefill = 1;
   std::uint32_t decode = 1;
@@ -62,14 +71,24 @@ struct ClusterConfig {
   Nanos event_delay{};         ///< until the Conductor learns what a cache has taken in and evicted
   double event_loss = 0;       ///< share of these messages that it never gets
   double believed_factor = 1;  ///< the Conductor takes everything to last so many times as long as it does
-  std::uint64_t seed = 0;      ///< of random placement and lost messages
+  std::uint64_t seed = 0;      ///< of random placement, lost messages and failures
+  /// Every node fails after such a time in the mean, exponentially distributed; nothing: none does.
+  std::optional<Nanos> mtbf{};
+  /// Until a node that failed is back, empty.
+  Nanos repair = kRepairDefault;
   /// Makes the choice of prefill instances from `seed`, instead of `placement`'s; nothing: as `placement` says.
   std::function<std::unique_ptr<conductor::PrefillChooser>(std::uint64_t seed)> chooser{};
 };
 
-enum class Outcome : std::uint8_t { kCompleted, kRejected, kRejectedAfterPrefill };
+enum class Outcome : std::uint8_t {
+  kCompleted,
+  kRejected,
+  kRejectedAfterPrefill,
+  kFailed,  ///< it lost its nodes more often than it may, or was refused when it was to go on elsewhere
+};
 
-/// What became of a request. Times that it did not live to see are 0.
+/// What became of a request. Times that it did not live to see are 0. If it was placed several times, instances, reuse
+/// and the start of prefill are those of the attempt that gave the first token.
 struct RequestOutcome {
   Outcome outcome = Outcome::kRejected;
   std::uint32_t prefill = 0;  ///< instance
@@ -81,6 +100,12 @@ struct RequestOutcome {
   Instant end{};
   std::optional<Nanos> tbt{};        ///< nothing: no gaps
   conductor::RefusalKind refusal{};  ///< of requests that were rejected
+
+  /// It got as far as its first token.
+  [[nodiscard]] bool prefilled() const { return first_token > Instant{}; }
+  [[nodiscard]] bool rejected() const {
+    return outcome == Outcome::kRejected || outcome == Outcome::kRejectedAfterPrefill;
+  }
 };
 
 struct ClusterResult {
@@ -88,6 +113,8 @@ struct ClusterResult {
   std::uint64_t transfers = 0;           ///< prefixes that one node fetched from another
   std::uint64_t replicated_blocks = 0;   ///< that a node was sent before a request asked for them
   std::uint64_t ssd_blocks_read = 0;     ///< for prompts of the own node or of others
+  std::uint64_t node_failures = 0;       ///< until the last request had ended
+  std::uint64_t placed_again = 0;        ///< requests that went on elsewhere, once for each time
   std::uint64_t role_changes = 0;
   std::uint32_t prefill_at_end = 0;  ///< nodes of that role
 };

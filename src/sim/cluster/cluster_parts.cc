@@ -52,23 +52,40 @@ Status check(const ClusterConfig& config) {
   }
   if (config.elastic && config.prefill_only) return out_of_range("without decode there are no roles to change");
   if (!(config.speed > 0)) return out_of_range("the speed must be above 0");
+  if (config.mtbf && (*config.mtbf < kMtbfMin || *config.mtbf > kMtbfMax)) {
+    return out_of_range(
+        fmt::format("expected nodes to fail after {} to {} s in the mean, got {}; leave the time out "
+                    "for nodes that never fail",
+                    kMtbfMin.count(), kMtbfMax.count(), to_ms(*config.mtbf) / 1e3));
+  }
+  if (config.repair < Nanos{0} || config.repair > kMtbfMax) {
+    return out_of_range(
+        fmt::format("expected nodes to be back after 0 to {} s, got {}", kMtbfMax.count(), to_ms(config.repair) / 1e3));
+  }
   return {};
 }
 
-Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config) {
+Result<PrefillNode> make_prefill_node(const ClusterConfig& config, std::uint32_t number,
+                                      std::optional<BlockCache> ssd_cache) {
   const kvcache::CostProfile profile = profile_of(config);
   const Link link(profile.link_bytes_per_ms, from_ms(profile.link_latency_ms));
   const Link ssds(profile.ssd_bytes_per_ms, Nanos{0});
+  MC_ASSIGN_OR_RETURN(auto policy, store::make_eviction_policy(config.eviction));
+  BlockCache memory(config.cache_blocks_per_node, std::move(policy));
+  if (!ssd_cache && config.ssd_blocks_per_node > 0) {
+    MC_ASSIGN_OR_RETURN(auto ssd_policy, store::make_eviction_policy(config.eviction));
+    ssd_cache.emplace(config.ssd_blocks_per_node, std::move(ssd_policy));
+  }
+  return PrefillNode(NodeId{number}, TieredCache(std::move(memory), std::move(ssd_cache)), link, ssds);
+}
+
+Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config) {
   std::vector<PrefillNode> nodes;
   const std::uint32_t count = instance_slots(config).prefill;
   nodes.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
-    MC_ASSIGN_OR_RETURN(auto memory_policy, store::make_eviction_policy(config.eviction));
-    MC_ASSIGN_OR_RETURN(auto ssd_policy, store::make_eviction_policy(config.eviction));
-    std::optional<BlockCache> below;
-    if (config.ssd_blocks_per_node > 0) below.emplace(config.ssd_blocks_per_node, std::move(ssd_policy));
-    BlockCache memory(config.cache_blocks_per_node, std::move(memory_policy));
-    nodes.emplace_back(NodeId{i}, TieredCache(std::move(memory), std::move(below)), link, ssds);
+    MC_ASSIGN_OR_RETURN(PrefillNode node, make_prefill_node(config, i));
+    nodes.push_back(std::move(node));
   }
   return nodes;
 }

@@ -1,6 +1,7 @@
 // What a simulated cluster is made of, from its configuration. Pure.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -17,7 +18,8 @@ inline constexpr std::uint32_t kComputedTokensMin = 1;
 struct DecodeInstance {
   conductor::DecodeSchedule schedule;
   DecodeBatch batch;
-  Instant next_step = Instant::max();  ///< the event that counts; others are outdated
+  Instant next_step = Instant::max();        ///< the event that counts; others are outdated
+  std::deque<DecodeBatch::Member> landed{};  ///< who waits for room in the batch, first come, first served
 };
 
 /// @return kInvalidArgument, saying what is out of range.
@@ -25,6 +27,10 @@ Status check(const ClusterConfig& config);
 
 /// @return kInvalidArgument for an eviction policy that there is not.
 Result<std::vector<PrefillNode>> make_prefill_nodes(const ClusterConfig& config);
+
+/// One of them, with nothing in memory, and on its SSDs `ssd_cache`, or nothing.
+Result<PrefillNode> make_prefill_node(const ClusterConfig& config, std::uint32_t number,
+                                      std::optional<BlockCache> ssd_cache = std::nullopt);
 
 /// Steps cost what `truth` says, which has to outlive them.
 std::vector<DecodeInstance> make_decode_instances(const ClusterConfig& config, const kvcache::CostModel& truth);

@@ -26,6 +26,10 @@ class Sums {
       ++report_.rejected;
       return;
     }
+    if (outcome.outcome == Outcome::kFailed) {
+      ++report_.failed;
+      return;
+    }
     const double prefill_s = seconds(outcome.first_token - outcome.prefill_start);
     prefill_s_ += prefill_s;
     blocks_ += traced.block_count;
@@ -80,6 +84,8 @@ ClusterReport report_cluster(const Trace& trace, const kvcache::Slo& slo, const 
   report.transfers = result.transfers;
   report.replicated_blocks = result.replicated_blocks;
   report.ssd_blocks_read = result.ssd_blocks_read;
+  report.node_failures = result.node_failures;
+  report.placed_again = result.placed_again;
   report.role_changes = result.role_changes;
   report.prefill_at_end = result.prefill_at_end;
   return report;

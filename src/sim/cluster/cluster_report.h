@@ -15,6 +15,7 @@ struct ClusterReport {
   std::uint64_t completed = 0;
   std::uint64_t rejected = 0;                ///< those after prefill included
   std::uint64_t rejected_after_prefill = 0;  ///< whose prefill was for nothing
+  std::uint64_t failed = 0;                  ///< given up after failures of nodes
   double goodput_rps = 0;               ///< requests that met both objectives / span of the arrivals; 0 without span
   double effective_fraction = 0;        ///< the same / all requests
   std::optional<Summary> ttft_s;        ///< over completed requests; nothing: none
@@ -25,6 +26,8 @@ struct ClusterReport {
   std::uint64_t transfers = 0;          ///< prefixes that one node fetched from another
   std::uint64_t replicated_blocks = 0;  ///< that a node was sent before a request asked for them
   std::uint64_t ssd_blocks_read = 0;    ///< from a node's SSDs, for itself or another node
+  std::uint64_t node_failures = 0;
+  std::uint64_t placed_again = 0;  ///< requests that went on elsewhere, once for each time
   std::uint64_t role_changes = 0;
   std::uint32_t prefill_at_end = 0;  ///< nodes
 };

@@ -51,8 +51,8 @@ void add(const TraceRequest& traced, const kvcache::Slo& slo, const RequestOutco
   TimelineWindow& arrival = windows.at(outcome.arrival);
   ++arrival.arrived;
   arrival.in_time += in_time(slo, outcome) ? 1 : 0;
-  arrival.refused += outcome.outcome == Outcome::kCompleted ? 0 : 1;
-  if (outcome.outcome == Outcome::kRejected) return;
+  arrival.refused += outcome.rejected() ? 1 : 0;
+  if (!outcome.prefilled()) return;
   windows.occupy(&TimelineWindow::waiting, outcome.arrival, outcome.prefill_start);
   windows.occupy(&TimelineWindow::computing, outcome.prefill_start, outcome.first_token);
   windows.occupy(&TimelineWindow::decoding, outcome.first_token, outcome.end);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "kvcache/slo.h"
@@ -50,15 +51,12 @@ std::vector<DecodeBatch::Ended> DecodeBatch::advance(Instant boundary) {
   if (!members_.empty() && boundary > started_) {
     const std::uint64_t steps = steps_for(boundary - started_, first_, growth_);
     CHECK(started_ + sum_of(steps, first_, growth_) == boundary);
-    past_.push_back({.first_step = step_, .steps = steps, .first = first_, .growth = growth_, .pause = pause_});
-    pause_ = Nanos{0};
-    step_ += steps;
-    context_ += steps * members_.size();
+    take_steps(steps);
   }
   for (const Inside& inside : members_) {
     CHECK(inside.first_step + inside.member.steps >= step_);
     if (inside.first_step + inside.member.steps > step_) continue;
-    ended.push_back({.request = inside.member.request, .tbt = tbt_of(inside)});
+    ended.push_back({.request = inside.member.request, .tbt = kvcache::request_tbt(gaps_of(inside))});
     context_ -= inside.member.context + inside.member.steps;
   }
   std::erase_if(members_, [this](const Inside& inside) { return inside.first_step + inside.member.steps == step_; });
@@ -67,17 +65,51 @@ std::vector<DecodeBatch::Ended> DecodeBatch::advance(Instant boundary) {
   return ended;
 }
 
-void DecodeBatch::join(const Member& member) {
+std::vector<DecodeBatch::GivenUp> DecodeBatch::give_up(Instant now) {
+  Instant boundary = started_;  // the last one
+  if (!members_.empty() && now > started_) {
+    std::uint64_t steps = steps_for(now - started_, first_, growth_);
+    if (sum_of(steps, first_, growth_) > now - started_) --steps;
+    boundary += sum_of(steps, first_, growth_);
+    if (steps > 0) take_steps(steps);
+  }
+  std::vector<GivenUp> all;
+  all.reserve(members_.size());
+  for (const Inside& inside : members_) {
+    const auto steps = static_cast<std::uint32_t>(step_ - inside.first_step);
+    CHECK(steps < inside.member.steps);
+    all.push_back({.request = inside.member.request,
+                   .steps = steps,
+                   .previous_token = steps > 0 ? boundary : inside.member.previous_token,
+                   .gaps = gaps_of(inside)});
+  }
+  members_.clear();
+  past_.clear();
+  context_ = 0;
+  pause_ = Nanos{0};
+  restart(now);
+  return all;
+}
+
+void DecodeBatch::join(Member member) {
   CHECK(member.steps > 0);
   if (members_.empty()) pause_ = Nanos{0};
-  members_.push_back({.member = member, .first_step = step_, .joined = started_, .pause_before = pause_});
   context_ += member.context;
+  members_.push_back({.member = std::move(member), .first_step = step_, .joined = started_, .pause_before = pause_});
   restart(started_);
 }
 
 void DecodeBatch::pause(Nanos duration) {
   started_ += duration;
   pause_ += duration;
+}
+
+// Goes on by `steps` of the present stretch, at least one.
+void DecodeBatch::take_steps(std::uint64_t steps) {
+  past_.push_back({.first_step = step_, .steps = steps, .first = first_, .growth = growth_, .pause = pause_});
+  pause_ = Nanos{0};
+  step_ += steps;
+  context_ += steps * members_.size();
 }
 
 void DecodeBatch::restart(Instant now) {
@@ -96,13 +128,15 @@ Nanos DecodeBatch::gap_of(std::uint64_t step, std::size_t& stretch) const {
   return step == at.first_step ? gap + at.pause : gap;
 }
 
-Nanos DecodeBatch::tbt_of(const Inside& inside) const {
+std::vector<Nanos> DecodeBatch::gaps_of(const Inside& inside) const {
   std::vector<Nanos> gaps;
-  gaps.reserve(inside.member.steps);
+  const std::size_t before = inside.member.gaps.size();
+  gaps.reserve(before + (step_ - inside.first_step));
+  gaps = inside.member.gaps;
   std::size_t stretch = 0;
   for (std::uint64_t step = inside.first_step; step < step_; ++step) gaps.push_back(gap_of(step, stretch));
-  gaps.front() += inside.joined - inside.member.previous_token - inside.pause_before;
-  return kvcache::request_tbt(gaps);
+  if (gaps.size() > before) gaps[before] += inside.joined - inside.member.previous_token - inside.pause_before;
+  return gaps;
 }
 
 void DecodeBatch::forget_old_stretches() {

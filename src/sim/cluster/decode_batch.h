@@ -26,10 +26,19 @@ class DecodeBatch {
     std::uint32_t steps = 1;    ///< tokens to come, at least 1; the batch looks at it only to notice the end
     std::uint64_t context = 0;  ///< tokens of KVCache, and the one to feed
     Instant previous_token{};   ///< when its last token came: the first gap begins there
+    std::vector<Nanos> gaps{};  ///< those before, where it was earlier; they count in its TBT
   };
   struct Ended {
     std::uint32_t request = 0;
     Nanos tbt{};  ///< as judged: kvcache::request_tbt over all its gaps
+  };
+
+  /// A member that could not end here.
+  struct GivenUp {
+    std::uint32_t request = 0;
+    std::uint32_t steps = 0;    ///< tokens that came from here
+    Instant previous_token{};   ///< when its last token came
+    std::vector<Nanos> gaps{};  ///< all until then, those before it joined included
   };
 
   /// Steps cost what `cost` says of `instance`; borrowed.
@@ -44,7 +53,10 @@ class DecodeBatch {
   /// Goes on to `boundary`, which one of the two above has named. @return who has ended by then, who leaves.
   std::vector<Ended> advance(Instant boundary);
   /// Joins at the instant of the last advance() or the end of the last pause().
-  void join(const Member& member);
+  void join(Member member);
+  /// Everybody leaves, in the middle of a step: tokens whose step ends by `now` have come, and the step under way is
+  /// lost. Nobody ends at or before `now`: advance() has been called for that.
+  std::vector<GivenUp> give_up(Instant now);
   /// Nobody gets a token for so long from there on: the engine computes a prompt. It counts in the next gap of those
   /// who are here.
   void pause(Nanos duration);
@@ -63,9 +75,10 @@ class DecodeBatch {
     Instant joined{};
     Nanos pause_before{};  // of the pause before its first step, what had passed when it joined
   };
+  void take_steps(std::uint64_t steps);
   void restart(Instant now);
   [[nodiscard]] Nanos gap_of(std::uint64_t step, std::size_t& stretch) const;
-  [[nodiscard]] Nanos tbt_of(const Inside& inside) const;
+  [[nodiscard]] std::vector<Nanos> gaps_of(const Inside& inside) const;
   void forget_old_stretches();
 
   const kvcache::CostModel& cost_;

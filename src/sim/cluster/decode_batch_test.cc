@@ -71,7 +71,38 @@ TEST_F(DecodeBatchTest, APauseIsInTheNextGapOfThoseWhoWereThere) {
   EXPECT_EQ(tbt.at(2), Micros(100'000 + 15'001)) << "the second alone";
 }
 
-// Twin: step by step, with a list of gaps for everybody.
+TEST_F(DecodeBatchTest, WhoIsGivenUpHasTheTokensOfStepsThatEnded) {
+  (void)batch_.advance(at_us(100));
+  batch_.join({.request = 5, .steps = 30, .context = 100, .previous_token = at_us(40), .gaps = {Micros(7)}});
+  // Steps end at 11,200 and 22,301 us; then another comes, and steps of 14,202 and 14,204 us.
+  EXPECT_TRUE(batch_.advance(at_us(22'301)).empty());
+  batch_.join({.request = 6, .steps = 9, .context = 2100, .previous_token = at_us(22'000)});
+  const auto given_up = batch_.give_up(at_us(22'301 + 14'202 + 14'203));
+  ASSERT_EQ(given_up.size(), 2u);
+  EXPECT_EQ(given_up[0].request, 5u);
+  EXPECT_EQ(given_up[0].steps, 3u);
+  EXPECT_EQ(given_up[0].previous_token, at_us(22'301 + 14'202));
+  EXPECT_EQ(given_up[0].gaps, (std::vector<Nanos>{Micros(7), Micros(11'160), Micros(11'101), Micros(14'202)}));
+  EXPECT_EQ(given_up[1].steps, 1u);
+  EXPECT_EQ(given_up[1].gaps, (std::vector<Nanos>{Micros(301 + 14'202)}));
+  EXPECT_EQ(batch_.size(), 0u);
+  EXPECT_EQ(batch_.next_end(), std::nullopt);
+}
+
+TEST_F(DecodeBatchTest, AStepThatEndsWithTheFailureHasEndedAndWithinTheFirstNobodyGotAToken) {
+  for (const bool ended : {true, false}) {
+    (void)batch_.advance(at_us(0));
+    batch_.join({.request = 1, .steps = 5, .context = 1000, .previous_token = at_us(0)});
+    const auto given_up = batch_.give_up(at_us(ended ? 12'000 : 11'999));
+    ASSERT_EQ(given_up.size(), 1u);
+    EXPECT_EQ(given_up[0].steps, ended ? 1u : 0u);
+    EXPECT_EQ(given_up[0].previous_token, at_us(ended ? 12'000 : 0));
+    EXPECT_EQ(given_up[0].gaps.size(), ended ? 1u : 0u);
+  }
+}
+
+// Twin: step by step, with a list of gaps for everybody. Now and then everybody is given up in the middle of a step,
+// and joins again.
 TEST_F(DecodeBatchTest, EqualsATwinThatTakesStepByStep) {
   struct Twin {
     std::uint32_t left = 0;
@@ -86,12 +117,33 @@ TEST_F(DecodeBatchTest, EqualsATwinThatTakesStepByStep) {
   (void)batch_.advance(at_us(0));
   Instant now = at_us(0);
   std::uint32_t joined = 0;
+  std::uint32_t failures = 0;
   while (joined < 300 || !twins.empty()) {
     // The twin's step.
     std::uint64_t context = 0;
     for (const auto& [request, twin] : twins) context += twin.context;
     const Nanos took =
         twins.empty() ? Nanos(Millis(5)) : cost_->tbt(0, static_cast<std::uint32_t>(twins.size()), context);
+    if (!twins.empty() && rng.below(100) == 0) {  // the step under way is lost
+      now += took / 3;
+      std::map<std::uint32_t, DecodeBatch::GivenUp> given_up;
+      for (auto& one : batch_.give_up(now)) given_up[one.request] = std::move(one);
+      ASSERT_EQ(given_up.size(), twins.size());
+      now += Millis(7);
+      (void)batch_.advance(now);
+      for (const auto& [request, twin] : twins) {
+        DecodeBatch::GivenUp& one = given_up.at(request);
+        ASSERT_EQ(one.gaps.size(), twin.gaps.size());
+        EXPECT_LE(std::chrono::abs(one.previous_token - twin.previous), Micros(1));
+        batch_.join({.request = request,
+                     .steps = twin.left,
+                     .context = twin.context,
+                     .previous_token = one.previous_token,
+                     .gaps = std::move(one.gaps)});
+      }
+      ++failures;
+      continue;
+    }
     now += took;
     for (auto at = twins.begin(); at != twins.end();) {
       auto& [request, twin] = *at;
@@ -121,6 +173,7 @@ TEST_F(DecodeBatchTest, EqualsATwinThatTakesStepByStep) {
         .left = member.steps, .context = member.context, .gaps = {}, .previous = member.previous_token};
   }
   ASSERT_EQ(got.size(), 300u);
+  EXPECT_GT(failures, 10u);
   for (const auto& [request, tbt] : expected) EXPECT_LE(std::chrono::abs(got.at(request) - tbt), Micros(1)) << request;
 }
 

@@ -21,6 +21,7 @@ enum class EventKind : std::uint8_t {
   kCacheEvents,  ///< subject: none; the Conductor gets the oldest message about caches
   kDecodeReady,  ///< subject: request whose KVCache is on its decode instance
   kDecodeStep,   ///< subject: decode instance, at the end of a step that changes its batch
+  kWaitEnd,      ///< subject: request for which no node has come back in time
   kTick,         ///< subject: none; the Conductor may act
 };
 

@@ -11,7 +11,7 @@ std::vector<PrefillUse> prefill_use(const Trace& trace, const ClusterResult& res
   std::vector<PrefillUse> all(instances);
   for (std::size_t i = 0; i < result.requests.size(); ++i) {
     const RequestOutcome& outcome = result.requests[i];
-    if (outcome.outcome == Outcome::kRejected) continue;
+    if (!outcome.prefilled()) continue;
     CHECK(outcome.prefill < instances);
     PrefillUse& use = all[outcome.prefill];
     ++use.prompts;

@@ -6,7 +6,10 @@ namespace mooncake::sim {
 
 std::optional<NodeCopies::Sent> NodeCopies::send(const conductor::Action& action, Instant now) {
   PrefillNode& sender = nodes_[static_cast<std::uint32_t>(action.from)];
-  Copy copy{.to = static_cast<std::uint32_t>(action.to), .first_block = action.first_block, .blocks = {}};
+  Copy copy{.from = static_cast<std::uint32_t>(action.from),
+            .to = static_cast<std::uint32_t>(action.to),
+            .first_block = action.first_block,
+            .blocks = {}};
   for (const Key128& key : action.keys) {
     const TraceBlock block = block_of(key);
     if (!sender.has(block)) break;
@@ -22,8 +25,13 @@ std::optional<NodeCopies::Sent> NodeCopies::send(const conductor::Action& action
 
 std::vector<conductor::CacheEvent> NodeCopies::arrived(std::uint32_t copy) {
   const auto node = copies_.extract(copy);
+  if (node.empty()) return {};
   const Copy& arrived = node.mapped();
   return nodes_[arrived.to].use(arrived.blocks, arrived.first_block);
+}
+
+void NodeCopies::lose(std::uint32_t node) {
+  absl::erase_if(copies_, [node](const auto& entry) { return entry.second.from == node || entry.second.to == node; });
 }
 
 }  // namespace mooncake::sim

@@ -25,13 +25,16 @@ class NodeCopies {
   };
   /// Sends the leading blocks of `action` that its sender holds. @return nothing if it holds none of them any more.
   std::optional<Sent> send(const conductor::Action& action, Instant now);
-  /// The bytes are there. @return what the store would tell the Conductor of it.
+  /// The bytes are there. @return what the store would tell the Conductor of it; nothing of a copy that was lost.
   std::vector<conductor::CacheEvent> arrived(std::uint32_t copy);
+  /// A node has failed: what was on its way from there or to there is lost. O(copies on their way).
+  void lose(std::uint32_t node);
 
   [[nodiscard]] std::uint64_t blocks() const { return blocks_; }
 
  private:
   struct Copy {
+    std::uint32_t from = 0;
     std::uint32_t to = 0;
     std::uint32_t first_block = 0;
     std::vector<TraceBlock> blocks;

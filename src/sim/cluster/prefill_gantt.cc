@@ -20,7 +20,7 @@ double seconds(Instant at) { return std::round(to_ms(at.time_since_epoch()) * 10
 std::vector<const RequestOutcome*> computed(const ClusterResult& result, std::uint32_t shown) {
   std::vector<const RequestOutcome*> all;
   for (const RequestOutcome& outcome : result.requests) {
-    if (outcome.outcome != Outcome::kRejected && outcome.prefill < shown) all.push_back(&outcome);
+    if (outcome.prefilled() && outcome.prefill < shown) all.push_back(&outcome);
   }
   std::ranges::stable_sort(all, {}, &RequestOutcome::prefill_start);
   return all;

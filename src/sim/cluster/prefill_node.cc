@@ -50,6 +50,12 @@ std::vector<CacheEvent> PrefillNode::use(std::span<const TraceBlock> blocks, std
   return events.take();
 }
 
+std::vector<CacheEvent> PrefillNode::found_on_ssd() const {
+  Events events(id_);
+  for (const TraceBlock block : cache_.ssd_blocks()) events.add(CacheEvent::Kind::kStored, block, Tier::kSsd);
+  return events.take();
+}
+
 void PrefillNode::read(std::span<const TraceBlock> blocks, std::uint32_t first) {
   for (std::uint32_t i = 0; i < blocks.size(); ++i) {
     cache_.read(blocks[i], first + i);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,10 @@ class PrefillNode {
   /// Uses blocks of a prompt, of which the first is its `first`-th, as a prefill that ends does. @return what the store
   /// would tell the Conductor of it.
   std::vector<conductor::CacheEvent> use(std::span<const TraceBlock> blocks, std::uint32_t first = 0);
+  /// What its SSDs hold, as the store of a node that has come back tells the Conductor.
+  [[nodiscard]] std::vector<conductor::CacheEvent> found_on_ssd() const;
+  /// The SSDs' part of the cache, if it has one: it outlives the node's process.
+  std::optional<BlockCache> take_ssd() { return cache_.take_ssd(); }
   /// Uses those of the blocks that are here, as a node does that is read by another.
   void read(std::span<const TraceBlock> blocks, std::uint32_t first = 0);
 

@@ -25,13 +25,23 @@ std::vector<std::pair<std::string, std::string>> setting_of(const ClusterConfig&
   const auto& blocks = config.cache_blocks_per_node;
   std::string roles = fmt::format("{}P{}D", config.prefill, config.decode);
   if (config.elastic) roles += ", elastic";
+  std::string cache = blocks ? fmt::format("{} blocks", *blocks) : "no limit";
+  if (config.ssd_blocks_per_node > 0) {
+    cache += fmt::format(", {} on SSDs of {:.6g} Gb/s", config.ssd_blocks_per_node, config.ssd_gbps);
+  }
+  const auto failures = [&] {
+    return config.mtbf ? fmt::format("every {:.6g} s a node, back after {:.6g} s", seconds(*config.mtbf),
+                                     seconds(config.repair))
+                       : std::string("none");
+  };
   return {{"cluster", std::move(roles)},
           {"placement", std::string(conductor::placement_name(config.placement))},
           {"admission", std::string(conductor::admission_name(config.admission))},
           {"objectives", fmt::format("TTFT {:.6g} s, TBT {:.6g} ms", seconds(config.slo.ttft), to_ms(config.slo.tbt))},
           {"speed", fmt::format("{:.6g}", config.speed)},
-          {"cache of a node", blocks ? fmt::format("{} blocks", *blocks) : "no limit"},
+          {"cache of a node", std::move(cache)},
           {"network", fmt::format("{:.6g} Gb/s a node", config.link_gbps)},
+          {"failures", failures()},
           {"profile", config.profile.name}};
 }
 
@@ -49,7 +59,13 @@ Table figures(const ClusterConfig& config, const ClusterReport& report) {
   add("hit_rate_prefix_block", report.hit_rate_prefix_block);
   add("prefill_s_mean", report.prefill_s_mean);
   add("transfers", number(report.transfers));
+  if (config.ssd_blocks_per_node > 0) add("ssd_blocks_read", number(report.ssd_blocks_read));
   if (config.replicate) add("replicated_blocks", number(report.replicated_blocks));
+  if (config.mtbf) {
+    add("node_failures", number(report.node_failures));
+    add("placed_again", number(report.placed_again));
+    add("failed", number(report.failed));
+  }
   if (config.elastic) add("role_changes", number(report.role_changes));
   if (config.elastic) add("prefill_at_end", report.prefill_at_end);
   return table;
@@ -76,7 +92,7 @@ Table refusals(const ClusterResult& result) {
   std::array<Count, conductor::kRefusalKinds> counts{};
   Count all;
   for (const RequestOutcome& outcome : result.requests) {
-    if (outcome.outcome == Outcome::kCompleted) continue;
+    if (!outcome.rejected()) continue;
     for (Count* count : {&counts[static_cast<std::size_t>(outcome.refusal)], &all}) {
       ++count->requests;
       count->after_prefill += outcome.outcome == Outcome::kRejectedAfterPrefill ? 1 : 0;
