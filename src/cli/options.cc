@@ -202,7 +202,7 @@ void add_sim(Table& table) {
   table.number("mtbf_s", "0", 0, to_ms(sim::kMtbfMax) / 1e3,
                "Each node fails after so many seconds in the mean, exponentially distributed; 0: none fails.");
   table.number("repair_s", "120", 0, to_ms(sim::kMtbfMax) / 1e3,
-               "With --mtbf-s: when a node that failed is back, empty. 120 s load a 70B model.");
+               "With --mtbf-s: when a node that failed is back, with nothing in memory. 120 s load a 70B model.");
   table.integer("seed", "0", 0, 9.0e18, "Of random placement and failures.");
   table.text("html", "", "Where the page with the charts goes; empty: none.");
   table.json("The figures");

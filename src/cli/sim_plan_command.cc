@@ -23,6 +23,7 @@ Status run(const Invocation& invocation) {
   // drives of 7.68 TB.
   question.memory_gb = {250, 1'000, 4'000};
   question.ssd_gb = {0, 15'360};
+  question.ssd_gbps = 2 * 56;
   question.link_gbps = {100, 400, 800};
   question.progress = show_progress;
   const std::string& path = config.text("sim_plan.trace");

@@ -5,18 +5,25 @@
 namespace mooncake::conductor {
 namespace {
 
-/// The nodes with the longest and the second longest prefix; of equal ones those with the lowest ids.
+/// The nodes with the longest and the second longest prefix; of equal ones those with less of it on SSDs only, then
+/// those with the lowest ids.
 struct Leaders {
   std::uint32_t first = 0;
   std::uint32_t second = 0;
 };
 
-Leaders leaders_of(const kvcache::PrefixMatch& match) {
+Leaders leaders_of(const kvcache::PrefixMatch& match, const kvcache::PrefixIndex& on_ssd,
+                   std::span<const Key128> keys) {
+  const auto leads = [&](std::uint32_t node, std::uint32_t other) {
+    const std::uint32_t blocks = match.blocks(node);
+    if (blocks != match.blocks(other)) return blocks > match.blocks(other);
+    return blocks > 0 && on_ssd.count(node, keys.first(blocks)) < on_ssd.count(other, keys.first(blocks));
+  };
   Leaders leaders;
   for (std::uint32_t node = 1; node < match.blocks_by_node.size(); ++node) {
-    if (match.blocks(node) > match.blocks(leaders.first)) {
+    if (leads(node, leaders.first)) {
       leaders = {.first = node, .second = leaders.first};
-    } else if (leaders.second == leaders.first || match.blocks(node) > match.blocks(leaders.second)) {
+    } else if (leaders.second == leaders.first || leads(node, leaders.second)) {
       leaders.second = node;
     }
   }
@@ -79,7 +86,7 @@ DecodeFacts decode_facts(const BoardSources& sources, const InstanceChange& inst
 
 Board gather(const BoardSources& sources, const RequestView& request, Instant now) {
   kvcache::PrefixMatch match = sources.index.match(request.block_keys);
-  const Leaders leaders = leaders_of(match);
+  const Leaders leaders = leaders_of(match, sources.on_ssd, request.block_keys);
   const Lookup lookup{.request = request, .match = std::move(match), .leaders = leaders};
   Board board;
   board.prompt = {.prompt_tokens = request.prompt_tokens,

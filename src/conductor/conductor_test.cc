@@ -205,6 +205,18 @@ TEST(Conductor, ReadingFromSsdCostsUntilTheBlocksAreInMemoryAgain) {
   EXPECT_EQ(cut.reused_blocks, 3u);
 }
 
+TEST(Conductor, FetchesFromMemoryRatherThanFromSsd) {
+  Cluster cluster;
+  cluster.conductor->on_instance(up(3, Role::kPrefill, 3), at(0));
+  const auto keys = make_keys(1, 10);
+  cluster.store(0, keys, Tier::kSsd);
+  cluster.store(1, keys);
+  const Decision decision = cluster.ask(1, keys);
+  EXPECT_EQ(decision.candidates[2].instance, InstanceId{3});
+  EXPECT_EQ(decision.candidates[2].fetch_from, NodeId{1});
+  EXPECT_EQ(decision.candidates[2].fetched_ssd_blocks, 0u);
+}
+
 TEST(Conductor, BlocksOfTwoNodesMakeOnePrefix) {
   Cluster cluster;
   const auto keys = make_keys(1, 20);

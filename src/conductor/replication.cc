@@ -118,7 +118,8 @@ Replication::Sender Replication::sender_of(std::uint32_t first, const Holders& h
 bool Replication::may_send(const Cluster& cluster, NodeId node, Instant now) const {
   const auto rests = rests_until_.find(node);
   return (rests == rests_until_.end() || rests->second <= now) &&
-         cluster.bookings.backlog(node, Outlet::kLink, now) <= Nanos{0};
+         cluster.bookings.backlog(node, Outlet::kLink, now) <= Nanos{0} &&
+         cluster.bookings.backlog(node, Outlet::kSsd, now) <= Nanos{0};
 }
 
 }  // namespace mooncake::conductor

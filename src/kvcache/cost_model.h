@@ -29,7 +29,8 @@ struct CostProfile {
   double link_latency_ms = 0;  ///< store to worker
   double link_bytes_per_ms = 1;
   double kv_bytes_per_token = 0;
-  /// Reading from a node's SSDs; of the machine, and so not in a profile's file. One PCIe 4.0 drive by its data sheet.
+  /// Reading from a node's SSDs: of the machine, and so neither in a profile's file nor in the head of a journal, which
+  /// has to be added when workers have SSDs. One PCIe 4.0 drive by its data sheet.
   double ssd_bytes_per_ms = 7e6;
   bool derived = false;  ///< from data sheets or another machine: not to be trusted until it has been corrected
 };

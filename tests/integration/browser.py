@@ -1,8 +1,10 @@
 """A page as a real browser shows it: headless Chromium, where there is one."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -60,13 +62,20 @@ def look_at(page: Path, scratch: Path, width: int = 1200) -> dict:
         pytest.skip(f"there is no browser here: none of {', '.join(NAMES)} is in the PATH")
     probed = scratch / "probed.html"
     probed.write_text(page.read_text() + PROBE)
-    done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
-         "--disable-component-update", "--no-first-run", f"--user-data-dir={scratch / 'profile'}",
-         "--enable-logging=stderr", f"--window-size={width},900", "--dump-dom", probed.as_uri()],
-        capture_output=True, text=True, timeout=60 * SLOWDOWN)
-    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)
-    assert found, done.stderr
+    process = subprocess.Popen(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update", "--no-first-run",
+         f"--user-data-dir={scratch / 'profile'}", "--enable-logging=stderr", f"--window-size={width},900", "--dump-dom",
+         probed.as_uri()],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        shown, said = process.communicate(timeout=60 * SLOWDOWN)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # and the processes that it has started
+        process.communicate()
+        raise
+    found = re.search(r'<pre id="seen">(.*?)</pre>', shown, re.S)
+    assert found, said
     seen = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-    seen["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    seen["console"] = [line for line in said.splitlines() if "CONSOLE" in line]
     return seen

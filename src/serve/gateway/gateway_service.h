@@ -51,8 +51,8 @@ struct GatewayConfig {
   std::string decision_log;              ///< the Conductor's journal goes to this file; empty: nowhere
   kvcache::CostProfile cost_profile = *kvcache::builtin_profile("laptop");  ///< of the workers' engine and machines
   Nanos request_deadline = Seconds(600);  ///< of a whole request, from arrival to the last token
-  Nanos capacity_wait =
-      conductor::kCapacityWait;  ///< how long a request waits for a first instance of a role to come up
+  /// How long a request waits for a first instance of a role to come up.
+  Nanos capacity_wait = conductor::kCapacityWait;
   Nanos stats_period = kStatsPeriod;
   std::shared_ptr<const Tenants> tenants = Tenants::everybody();  ///< shared by the HTTP threads
   std::uint32_t requests_max = 4096;  ///< in flight; beyond it 503 at once. About 1 MB each with a long prompt

@@ -197,7 +197,7 @@ void PrefillJob::on_first_token(engine::Token token) {
   } else {
     hand_over(token);
   }
-  keep_fetched_blocks(context_, keys_, fetched_, lease_);  // when the answer waits for nothing here any more
+  keep_fetched_blocks(context_, keys_, fetched_, lease_);  // the engine's work on the answer is done
   release_engine();
   end_when_done();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "proto/serve.pb.h"
 #include "serve/worker/prefix_fetch.h"
 
@@ -26,6 +27,9 @@ void put_copies(const WorkerContext& context, std::vector<store::PutItem> items,
         if (alive.expired()) return;
         const auto stored = std::ranges::count_if(outcomes, &Status::ok);
         copied->Increment(static_cast<double>(stored));
+        for (const Status& outcome : outcomes) {
+          if (!outcome.ok()) log_debug("block not copied: {}", outcome.to_string());
+        }
         done(static_cast<std::uint32_t>(stored), outcomes);
       });
 }

@@ -18,8 +18,9 @@ void replicate_blocks(const WorkerContext& context, std::vector<store::ObjectKey
                       transfer::Responder responder);
 
 /// Puts copies of those blocks of a fetched prefix that are to be kept; block i, named keys[i], lies in slot i of
-/// `lease`, which is held until the puts are over. Best effort: the next prompt that wants them there fetches them, as
-/// this one did. So what is fetched goes where it is used, up to what the directory remembers (FAST'25, section 6.2).
+/// `lease`, all of which is held until the puts are over, kPublishTimeout at most. Best effort: the next prompt that
+/// wants them there fetches them, as this one did. So what is fetched goes where it is used, up to what the directory
+/// remembers (FAST'25, section 6.2).
 void keep_fetched_blocks(const WorkerContext& context, std::span<const store::ObjectKey> keys,
                          const FetchedPrefix& prefix, const Arena::LeasePointer& lease);
 

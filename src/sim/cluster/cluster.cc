@@ -105,7 +105,10 @@ void ClusterRun::carry_out(const conductor::Action& action) {
     case conductor::Action::Kind::kChangeRole:
       return roles_->change(action, now_);
     case conductor::Action::Kind::kReplicate:
-      if (const auto sent = copies_.send(action, now_)) events_.push({sent->arrives, EventKind::kCopyEnd, sent->copy});
+      if (const auto sent = copies_.send(action, now_)) {
+        events_.push({sent->arrives, EventKind::kCopyEnd, sent->copy});
+        result_.ssd_blocks_read += sent->from_ssd;
+      }
       return;
   }
 }
@@ -170,15 +173,10 @@ void ClusterRun::fetch(std::uint32_t request, const conductor::Candidate& prefil
   }
   const std::uint32_t count = brought.fetched_to - brought.fetched_from;
   if (count == 0) return;  // the Conductor's view was outdated
-  const auto fetched = blocks_of(request).subspan(brought.fetched_from, count);
-  journey.fetched_at = sender.link.send(bytes_of(count), now_);
-  if (const auto read = std::ranges::count_if(fetched, [&](TraceBlock block) { return sender.only_on_ssd(block); })) {
-    journey.fetched_at =
-        std::max(journey.fetched_at, sender.ssd.send(bytes_of(static_cast<std::uint32_t>(read)), now_));
-    result_.ssd_blocks_read += static_cast<std::uint64_t>(read);
-  }
+  const auto sent = sender.send(blocks_of(request).subspan(brought.fetched_from, count), bytes_of(1), now_);
+  journey.fetched_at = sent.arrives;
   events_.push({journey.fetched_at, EventKind::kFetchEnd, journey.prefill});
-  sender.read(fetched);
+  result_.ssd_blocks_read += sent.from_ssd;
   ++result_.transfers;
 }
 
@@ -254,6 +252,10 @@ void ClusterRun::end_prefill(std::uint32_t instance) {
 // What the store tells the Conductor: at once, later, or never. All are equally late, so they come in order.
 void ClusterRun::report_cache(std::vector<conductor::CacheEvent> message) {
   if (config_.event_loss > 0 && loss_.uniform() < config_.event_loss) return;
+  tell_conductor(std::move(message));
+}
+
+void ClusterRun::tell_conductor(std::vector<conductor::CacheEvent> message) {
   if (config_.event_delay == Nanos{0}) return conductor_->on_cache(message, now_);
   messages_.push_back(std::move(message));
   events_.push({now_ + config_.event_delay, EventKind::kCacheEvents, 0});

@@ -8,12 +8,11 @@
 //   cache                one a prefill instance, with the store's eviction policies; a prompt's blocks come in when its
 //                        prefill ends
 //   SSDs                 below a cache's memory: every block is written there, and read back at a rate, in order,
-//   before
-//                        its prompt is computed
+//                        before its prompt is computed
 //   network              one link a node: prefixes that others fetch or are sent and KVCache for decode go in order
 //   decode instance      conductor::DecodeSchedule lets requests in between steps; steps take what the profile says
 //   failures             with an mtbf: a node loses its cache and what it was given, which is placed again as by the
-//                        gateway, and comes back empty
+//                        gateway, and comes back with nothing in memory
 //   change of role       a node that drains finishes what it has been given, and has the other role at once; its cache
 //                        stays
 //
@@ -74,7 +73,7 @@ struct ClusterConfig {
   std::uint64_t seed = 0;      ///< of random placement, lost messages and failures
   /// Every node fails after such a time in the mean, exponentially distributed; nothing: none does.
   std::optional<Nanos> mtbf{};
-  /// Until a node that failed is back, empty.
+  /// Until a node that failed is back, with nothing in memory.
   Nanos repair = kRepairDefault;
   /// Makes the choice of prefill instances from `seed`, instead of `placement`'s; nothing: as `placement` says.
   std::function<std::unique_ptr<conductor::PrefillChooser>(std::uint64_t seed)> chooser{};

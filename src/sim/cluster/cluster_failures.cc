@@ -16,7 +16,6 @@ void ClusterRun::wait_for_node(std::uint32_t request) {
   Journey& journey = journeys_[request];
   const bool admitted = journey.attempts_lost > 0;
   if (!admitted && config_.admission != conductor::AdmissionPolicy::kNone) return refuse(request);
-  if (journey.due != Instant::max()) return;  // it waits already
   journey.due = now_ + conductor::kCapacityWait;
   events_.push({journey.due, EventKind::kWaitEnd, request});
   somebody_waits_ = true;
@@ -103,7 +102,7 @@ void ClusterRun::bring_back_ssd(std::uint32_t node) {
   auto with_ssd = make_prefill_node(config_, node, std::move(kept.mapped()));
   CHECK(with_ssd.ok());
   prefill_[node] = std::move(*with_ssd);
-  report_cache(prefill_[node].found_on_ssd());
+  tell_conductor(prefill_[node].found_on_ssd());  // a whole list, which is asked for until it is there
 }
 
 }  // namespace mooncake::sim

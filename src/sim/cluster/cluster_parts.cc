@@ -48,7 +48,9 @@ Status check(const ClusterConfig& config) {
   if (!(config.link_gbps > 0)) return out_of_range("a link needs a rate above 0");
   if (!(config.ssd_gbps > 0)) return out_of_range("SSDs need a rate above 0");
   if (config.ssd_blocks_per_node > 0 && !config.cache_blocks_per_node) {
-    return out_of_range("nothing is ever read from SSDs below memory without a limit");
+    return out_of_range(
+        "below memory without a limit SSDs are never read: say how many blocks memory holds "
+        "(--cache-blocks-per-node)");
   }
   if (config.elastic && config.prefill_only) return out_of_range("without decode there are no roles to change");
   if (!(config.speed > 0)) return out_of_range("the speed must be above 0");

@@ -62,6 +62,7 @@ class ClusterRun {
   void start_prefill(std::uint32_t instance);
   void end_prefill(std::uint32_t instance);
   void report_cache(std::vector<conductor::CacheEvent> message);
+  void tell_conductor(std::vector<conductor::CacheEvent> message);
   void note_first_token(std::uint32_t request);
   void land(std::uint32_t request);
   void step(std::uint32_t instance);

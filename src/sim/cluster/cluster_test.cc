@@ -117,6 +117,20 @@ TEST(Cluster, ASenderReadsFromItsSsdsWhileItSends) {
   }
 }
 
+TEST(Cluster, ACopyAheadOfRequestsIsReadFromSsdAsWell) {
+  // Both blocks are hot and go to SSD before the tick that copies them.
+  Trace trace = trace_of({{0, 1}, {0, 1}, {0, 1}, {0, 1}, {2, 3}, {0, 1}});
+  for (std::size_t i = 1; i < trace.requests.size(); ++i) trace.requests[i].arrival = Seconds(2 + i);
+  trace.requests[5].arrival = trace.requests[4].arrival + Millis(1);
+  ClusterConfig config = ssd_config();
+  config.prefill = 2;
+  config.placement = PlacementPolicy::kLocal;
+  config.replicate = true;
+  const ClusterResult result = run(trace, config);
+  EXPECT_EQ(result.replicated_blocks, 2u);
+  EXPECT_EQ(result.ssd_blocks_read, 2u);
+}
+
 TEST(Cluster, WithSsdsForEverythingAsMuchIsReusedAsWithMemoryForEverything) {
   const Trace trace = busy_trace(3, 400, 1, 0.5);
   ClusterConfig config = ssd_config();
@@ -130,6 +144,36 @@ TEST(Cluster, WithSsdsForEverythingAsMuchIsReusedAsWithMemoryForEverything) {
   config.cache_blocks_per_node.reset();
   EXPECT_DOUBLE_EQ(ssds, reused());
   EXPECT_LT(scarce, ssds / 2);
+}
+
+// With local placement and no decode nothing but the own node's SSDs delays a prompt that has its node to itself.
+TEST(Cluster, TheConductorKnowsWhatEachNodeHoldsAndWhere) {
+  std::uint64_t at_once = 0, read = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const Trace trace = busy_trace(seed, 400, 2, 0.3);
+    ClusterConfig config = ssd_config();
+    config.prefill = 2;
+    config.cache_blocks_per_node = 1 + seed * 3;
+    config.ssd_blocks_per_node = 20 * (1 + seed % 3);
+    config.placement = PlacementPolicy::kLocal;
+    config.prefill_only = true;
+    config.ssd_gbps = 80;
+    std::map<std::uint32_t, conductor::Candidate> foreseen;
+    const ClusterResult result = run(trace, config, [&](std::uint32_t request, const auto& decision, Instant) {
+      foreseen[request] = *std::ranges::find(decision.candidates, decision.prefill, &conductor::Candidate::instance);
+    });
+    std::map<std::uint32_t, Instant> busy_until;  // by instance, with those who came before
+    for (const auto& [request, candidate] : foreseen) {
+      const RequestOutcome& outcome = result.requests[request];
+      const Instant free = std::exchange(busy_until[outcome.prefill], outcome.first_token);
+      if (free > outcome.arrival) continue;  // they change the cache before it begins
+      EXPECT_EQ(outcome.reused_blocks, candidate.reused_blocks) << seed << ", " << request;
+      EXPECT_EQ(outcome.prefill_start - outcome.arrival, candidate.transfer) << seed << ", " << request;
+      ++(candidate.transfer > Nanos{0} ? read : at_once);
+    }
+  }
+  EXPECT_GT(at_once, 500u);
+  EXPECT_GT(read, 500u);
 }
 
 TEST(Cluster, APrefixThatEverybodyUsesIsThereBeforeItIsAskedFor) {

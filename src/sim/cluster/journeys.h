@@ -34,8 +34,8 @@ struct Journey {
   };
   Stage stage = Stage::kUndecided;
   std::uint32_t attempts_lost = 0;
-  Instant due =
-      Instant::max();  ///< its own event that counts: the end of prefill, of sending, or of waiting for a node
+  /// Its own event that counts: the end of prefill, of sending, or of waiting for a node.
+  Instant due = Instant::max();
 
   // Of this attempt:
   std::uint32_t prefill = 0;  ///< instance

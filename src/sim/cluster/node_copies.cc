@@ -16,11 +16,11 @@ std::optional<NodeCopies::Sent> NodeCopies::send(const conductor::Action& action
     copy.blocks.push_back(block);
   }
   if (copy.blocks.empty()) return std::nullopt;
-  sender.read(copy.blocks, copy.first_block);
-  const auto count = static_cast<double>(copy.blocks.size());
+  const auto sent =
+      sender.send(copy.blocks, config_.profile.kv_bytes_per_token * kTraceBlockTokens, now, copy.first_block);
   blocks_ += copy.blocks.size();
   copies_.emplace(sent_, std::move(copy));
-  return Sent{sent_++, sender.link.send(config_.profile.kv_bytes_per_token * kTraceBlockTokens * count, now)};
+  return Sent{.copy = sent_++, .arrives = sent.arrives, .from_ssd = sent.from_ssd};
 }
 
 std::vector<conductor::CacheEvent> NodeCopies::arrived(std::uint32_t copy) {

@@ -22,6 +22,7 @@ class NodeCopies {
   struct Sent {
     std::uint32_t copy = 0;  ///< for arrived()
     Instant arrives{};
+    std::uint32_t from_ssd = 0;  ///< blocks that the sender read from there
   };
   /// Sends the leading blocks of `action` that its sender holds. @return nothing if it holds none of them any more.
   std::optional<Sent> send(const conductor::Action& action, Instant now);

@@ -11,7 +11,12 @@
 namespace mooncake::sim {
 namespace {
 
-enum Kind : std::uint32_t { kServed, kWasted };
+enum Kind : std::uint32_t { kServed, kWasted, kFailed };
+
+Kind kind_of(Outcome outcome) {
+  if (outcome == Outcome::kRejectedAfterPrefill) return kWasted;
+  return outcome == Outcome::kFailed ? kFailed : kServed;
+}
 
 /// Seconds since the trace began, to a tenth of a millisecond: less than a pixel, and half as long in the page.
 double seconds(Instant at) { return std::round(to_ms(at.time_since_epoch()) * 10) / 1e4; }
@@ -56,12 +61,12 @@ std::optional<Gantt> prefill_gantt(const ClusterResult& result, const ClusterTim
   Gantt gantt{.title = "Prefill instances",
               .note = "",
               .x_name = "seconds since the trace began",
-              .kinds = {"served", "refused after its prefill"}};
+              .kinds = {"served", "refused after its prefill", "failed later"}};
   for (std::uint32_t i = 0; i < rows; ++i) gantt.rows.push_back(fmt::format("prefill-{}", i));
   double end_s = 0;
   for (const RequestOutcome* outcome : busiest(all, timeline)) {
     gantt.bars.push_back({.row = outcome->prefill,
-                          .kind = outcome->outcome == Outcome::kRejectedAfterPrefill ? kWasted : kServed,
+                          .kind = kind_of(outcome->outcome),
                           .begin = seconds(outcome->prefill_start),
                           .end = seconds(outcome->first_token)});
     end_s = std::max(end_s, gantt.bars.back().end);

@@ -1,5 +1,7 @@
 #include "sim/cluster/prefill_node.h"
 
+#include <algorithm>
+
 namespace mooncake::sim {
 
 using conductor::CacheEvent;
@@ -56,10 +58,16 @@ std::vector<CacheEvent> PrefillNode::found_on_ssd() const {
   return events.take();
 }
 
-void PrefillNode::read(std::span<const TraceBlock> blocks, std::uint32_t first) {
+PrefillNode::Sent PrefillNode::send(std::span<const TraceBlock> blocks, double block_bytes, Instant now,
+                                    std::uint32_t first) {
+  Sent sent{.arrives = link.send(block_bytes * static_cast<double>(blocks.size()), now)};
   for (std::uint32_t i = 0; i < blocks.size(); ++i) {
+    if (!cache_.contains(blocks[i])) continue;
+    if (cache_.only_on_ssd(blocks[i])) ++sent.from_ssd;
     cache_.read(blocks[i], first + i);
   }
+  if (sent.from_ssd > 0) sent.arrives = std::max(sent.arrives, ssd.send(block_bytes * sent.from_ssd, now));
+  return sent;
 }
 
 }  // namespace mooncake::sim

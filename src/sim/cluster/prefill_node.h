@@ -51,8 +51,14 @@ class PrefillNode {
   [[nodiscard]] std::vector<conductor::CacheEvent> found_on_ssd() const;
   /// The SSDs' part of the cache, if it has one: it outlives the node's process.
   std::optional<BlockCache> take_ssd() { return cache_.take_ssd(); }
-  /// Uses those of the blocks that are here, as a node does that is read by another.
-  void read(std::span<const TraceBlock> blocks, std::uint32_t first = 0);
+  /// What was sent to another node.
+  struct Sent {
+    Instant arrives{};
+    std::uint32_t from_ssd = 0;  ///< blocks
+  };
+  /// Sends blocks, of `block_bytes` each, the first of them the `first`-th of its prompt, and uses those that are here.
+  /// What is on its SSDs only is read while the rest is sent.
+  Sent send(std::span<const TraceBlock> blocks, double block_bytes, Instant now, std::uint32_t first = 0);
 
   /// Without limit: whom to refuse is the Conductor's business here, and what is compared.
   conductor::PrefillQueue queue{SIZE_MAX};

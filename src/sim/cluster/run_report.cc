@@ -24,7 +24,9 @@ double number(std::uint64_t count) { return static_cast<double>(count); }
 std::vector<std::pair<std::string, std::string>> setting_of(const ClusterConfig& config) {
   const auto& blocks = config.cache_blocks_per_node;
   std::string roles = fmt::format("{}P{}D", config.prefill, config.decode);
+  if (config.prefill_only) roles += ", prefill only";
   if (config.elastic) roles += ", elastic";
+  if (config.replicate) roles += ", replicating";
   std::string cache = blocks ? fmt::format("{} blocks", *blocks) : "no limit";
   if (config.ssd_blocks_per_node > 0) {
     cache += fmt::format(", {} on SSDs of {:.6g} Gb/s", config.ssd_blocks_per_node, config.ssd_gbps);
@@ -39,6 +41,8 @@ std::vector<std::pair<std::string, std::string>> setting_of(const ClusterConfig&
           {"admission", std::string(conductor::admission_name(config.admission))},
           {"objectives", fmt::format("TTFT {:.6g} s, TBT {:.6g} ms", seconds(config.slo.ttft), to_ms(config.slo.tbt))},
           {"speed", fmt::format("{:.6g}", config.speed)},
+          {"seed", fmt::format("{}", config.seed)},
+          {"eviction", config.eviction},
           {"cache of a node", std::move(cache)},
           {"network", fmt::format("{:.6g} Gb/s a node", config.link_gbps)},
           {"failures", failures()},
@@ -140,11 +144,17 @@ std::vector<std::string> notes_of(const ClusterConfig& config, const InstanceSlo
   std::vector<std::string> notes = {fmt::format(
       "Time is virtual. Every point over time stands for a window of {:.4g} s: numbers of prompts and requests are "
       "means over it; rates are of the requests that arrived in it, so that who arrived and was neither in time nor "
-      "refused was late; the hit rate is of the prompts whose prefill began in it.",
+      "refused was late, or failed; the hit rate is of the prompts whose prefill began in it.",
       seconds(timeline.window))};
   notes.emplace_back(
       "A request is in decode from its first token to its last, on the way to the decode instance included. Instances "
       "are busy as a share of the whole run, from the first arrival to the last token.");
+  if (config.mtbf) {
+    notes.emplace_back(
+        "What instances did is shown for the attempt that gave a request its first token, and decode as if it had "
+        "ended "
+        "where it began: what failures made them do again is left out.");
+  }
   if (config.elastic) {
     notes.emplace_back("Roles are elastic: prefill-3 and decode-3 are one node, which has one of the roles at a time.");
   }

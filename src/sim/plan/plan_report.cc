@@ -51,14 +51,17 @@ Report plan_report(const PlanQuestion& question, std::span<const PlannedCluster>
                                      question.target * 100, to_ms(question.slo.ttft) / 1e3, to_ms(question.slo.tbt))};
   report.tables = {table_of(clusters)};
   report.charts = {chart_of(question, clusters)};
-  report.notes = {
-      clusters.empty() ? fmt::format("No cluster with up to {} nodes of a role does.", kPlanNodesMax)
-                       : fmt::format("The smallest: {} prefill and {} decode nodes with {:.0f} GB for KVCache, "
-                                     "{:.0f} GB of SSD below it and {:.0f} Gb/s each.",
-                                     clusters.front().prefill, clusters.front().decode, clusters.front().memory_gb,
-                                     clusters.front().ssd_gb, clusters.front().link_gbps),
-      "Every line is the smallest cluster that was found for its memory, SSDs and network. Requests are never refused "
-      "here: who is late counts as not served."};
+  report.notes = {clusters.empty()
+                      ? fmt::format("No cluster with up to {} nodes of a role does.", kPlanNodesMax)
+                      : fmt::format("The smallest: {} prefill and {} decode nodes with {:.0f} GB for KVCache, "
+                                    "{:.0f} GB of SSD below it and {:.0f} Gb/s each.",
+                                    clusters.front().prefill, clusters.front().decode, clusters.front().memory_gb,
+                                    clusters.front().ssd_gb, clusters.front().link_gbps),
+                  fmt::format("Every line is the smallest cluster that was found for its memory, SSDs and network; a "
+                              "node reads {:.0f} Gb/s "
+                              "from its SSDs. Requests are never refused "
+                              "here: who is late counts as not served.",
+                              question.ssd_gbps)};
   return report;
 }
 

@@ -59,6 +59,7 @@ class Search {
     config.link_gbps = equipment_.link_gbps;
     config.cache_blocks_per_node = std::max(std::uint64_t{1}, blocks_in(equipment_.memory_gb));
     config.ssd_blocks_per_node = blocks_in(equipment_.ssd_gb);
+    config.ssd_gbps = question_.ssd_gbps;
     MC_ASSIGN_OR_RETURN(const ClusterResult result, run_cluster(trace_, config));
     return report_cluster(trace_, question_.slo, result);
   }
@@ -130,10 +131,14 @@ Result<std::vector<PlannedCluster>> plan(const Trace& trace, const PlanQuestion&
     return Status(Code::kInvalidArgument,
                   fmt::format("a share of requests is above 0 and at most 1, not {}", question.target));
   }
+  const auto wrong = [](std::string_view what) { return Status(Code::kInvalidArgument, std::string(what)); };
+  for (const Equipment& equipment : all_of(question)) {
+    if (!(equipment.memory_gb > 0)) return wrong("memory for KVCache has to be above 0 GB");
+    if (!(equipment.ssd_gb >= 0)) return wrong("SSDs cannot have less than 0 GB");
+    if (!(equipment.link_gbps > 0)) return wrong("a network needs a rate above 0 Gb/s");
+  }
   std::vector<PlannedCluster> clusters;
   for (const Equipment& equipment : all_of(question)) {
-    if (!(equipment.memory_gb > 0)) return Status(Code::kInvalidArgument, "memory for KVCache has to be above 0 GB");
-    if (!(equipment.ssd_gb >= 0)) return Status(Code::kInvalidArgument, "SSDs cannot have less than 0 GB");
     MC_ASSIGN_OR_RETURN(const auto found, Search(trace, question, equipment).find());
     if (found) clusters.push_back(*found);
   }

@@ -26,6 +26,7 @@ struct PlanQuestion {
   kvcache::CostProfile profile{};
   std::vector<double> memory_gb{};   ///< for KVCache, of a prefill node; each is tried
   std::vector<double> ssd_gb = {0};  ///< likewise, below memory; 0: none
+  double ssd_gbps = 56;              ///< what a node reads from them
   std::vector<double> link_gbps{};   ///< likewise
   std::function<void(const std::string&)> progress = [](const std::string&) {};
 };
@@ -45,8 +46,7 @@ struct PlannedCluster {
 };
 
 /// The clusters that reach the target, fewest nodes first, then least memory, then least SSD, then the slowest
-/// network. Empty if none
-/// does with kPlanNodesMax.
+/// network. Empty if none does with kPlanNodesMax.
 /// @return kInvalidArgument for a target, memory, SSDs or network out of range.
 Result<std::vector<PlannedCluster>> plan(const Trace& trace, const PlanQuestion& question);
 
