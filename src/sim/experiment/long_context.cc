@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "sim/coupled/coupled_cluster.h"
 #include "sim/experiment/experiment.h"
+#include "sim/experiment/highest_speed.h"
 #include "sim/experiment/paper_cluster.h"
 
 namespace mooncake::sim {
@@ -72,16 +73,12 @@ Result<Percentiles> ninetieth(const Trace& trace, const Run& run, double speed) 
   return Percentiles{report.ttft_s.value().p90, report.tbt_ms.value().p90};
 }
 
-/// The highest rate, in requests a second, at which `run` keeps `limit`; by bisection, to a hundredth.
+/// The highest rate, in requests a second, at which `run` keeps `limit`.
 Result<double> rate_within(const Trace& trace, const Run& run, const Percentiles& limit) {
-  double low = 1e-3;
-  double high = 100;
-  while (high / low > 1.01) {
-    const double speed = std::sqrt(low * high);
+  return highest_speed(1e-3, 100, [&](double speed) -> Result<bool> {
     MC_ASSIGN_OR_RETURN(const Percentiles at, ninetieth(trace, run, speed));
-    (at.ttft_s <= limit.ttft_s && at.tbt_ms <= limit.tbt_ms ? low : high) = speed;
-  }
-  return low;
+    return at.ttft_s <= limit.ttft_s && at.tbt_ms <= limit.tbt_ms;
+  });
 }
 
 Run disaggregated(const Trace& trace, std::uint32_t prefill, std::uint32_t decode) {
