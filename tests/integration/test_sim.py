@@ -12,12 +12,13 @@ from cluster import BINARY, SLOWDOWN
 FIELDS = ["requests", "block_refs", "distinct_blocks", "hit_rate_prefix_block", "hit_rate_block", "hit_rate_prefix_token"]
 
 
-def sim(*arguments):
-    return subprocess.run([str(BINARY), "sim", *map(str, arguments)], capture_output=True, text=True, timeout=60 * SLOWDOWN)
+def sim(*arguments, timeout=60):
+    return subprocess.run([str(BINARY), "sim", *map(str, arguments)], capture_output=True, text=True,
+                          timeout=timeout * SLOWDOWN)
 
 
-def sim_json(*arguments) -> dict:
-    done = sim(*arguments, "--json")
+def sim_json(*arguments, timeout=60) -> dict:
+    done = sim(*arguments, "--json", timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -213,6 +214,53 @@ def test_an_experiment_is_a_table_a_json_and_a_page_that_needs_nothing_else(expe
         assert table["rows"] and all(list(row) == table["columns"] for row in table["rows"])
     html = page.read_text()
     assert "uPlot" in html and "src=" not in html and "@import" not in html
+
+
+def tables_of(experiment, trace) -> dict[str, list]:
+    report = sim_json("--experiment", experiment, "--trace", trace, timeout=240)
+    return {table["title"]: table["rows"] for table in report["tables"]}
+
+
+@pytest.mark.figure
+def test_nodes_serve_more_requests_apart_than_coupled(conversation):
+    figure_1, by_speed, capacity = tables_of("capacity", conversation).values()
+    best = {row["cluster"]: row["TBT 100 ms"] for row in figure_1}
+    assert min(best["8P8D"], best["10P6D"]) >= 0.966, "published"
+    assert all(share < best["8P8D"] for cluster, share in best.items() if cluster.startswith("coupled"))
+    assert all(row["10P10D / best coupled"] > 1 for row in by_speed)
+    published = ["coupled", "coupled, prefix cache", "coupled, chunks of 512"]
+    more = {row["cluster"]: row["10P10D serves more, %"] for row in capacity}
+    assert all(more[engine] > 75 for engine in published) and more["coupled, chunks of 256"] > 50
+
+
+@pytest.mark.figure
+def test_long_prompts_gain_what_was_published_or_more(conversation):
+    rows = tables_of("long-context", conversation)["Requests a second within objectives, four nodes"]
+    assert [row["prompt tokens"] for row in rows] == [16384, 32768, 65536, 131072]
+    assert all(row["3P1D / one at a time, %"] > 50 for row in rows)
+
+
+@pytest.mark.figure
+def test_survival_is_ahead_where_decode_has_too_much_to_do(conversation):
+    tables = tables_of("overload", conversation)
+    for row in tables["Goodput of survival over predictive"]:
+        assert row["3x"] > 1 and row["4x"] > 1, row
+        assert row["2x"] > 0.99, row
+    for title in ("conversation_trace.jsonl, 13P3D", "generated toolagent, 14P2D"):
+        wasted = {(row["admission"], row["speed"]): row["wasted_prefill_s"] for row in tables[title]}
+        assert wasted["baseline", 4] > 1000 and wasted["survival", 4] == 0
+
+
+@pytest.mark.figure
+def test_a_division_of_nodes_in_the_middle_serves_everybody(tmp_path):
+    trace = tmp_path / "synthetic.jsonl"
+    made = subprocess.run([str(BINARY), "trace", "generate", "--preset", "synthetic", "--requests", "3993", "--seed", "1",
+                           "--output", str(trace)], capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    rows = tables_of("pd-ratio", trace)["Effective requests: TTFT within 30 s and TBT within 100 ms"]
+    shares = {row["split"]: [value for name, value in row.items() if name.endswith("requests/s")] for row in rows}
+    assert all(min(shares[split]) >= 0.98 for split in ("7P9D", "8P8D", "9P7D", "10P6D"))
+    assert min(shares["5P11D"]) < 0.5, "too little prefill"
 
 
 def test_unknown_experiments_are_answered_with_the_known_ones():
