@@ -63,7 +63,6 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   [[nodiscard]] bool open() const { return watch_->fd() >= 0; }
   [[nodiscard]] int fd() const { return watch_->fd(); }
   [[nodiscard]] std::size_t queued_bytes() const { return out_.bytes(); }
-  [[nodiscard]] std::size_t queued_message_bytes() const { return out_.message_bytes(); }
 
   /// The oldest descriptor that came with a frame, if any.
   UniqueFd take_fd();

@@ -25,6 +25,7 @@ class FakePeer {
     hello_.node_name = "fake";
     hello_.cluster_id = "default";
     hello_.epoch = random_seed() | 1;
+    hello_.connection = random_seed() | 1;
   }
 
   Hello& hello() { return hello_; }

@@ -13,10 +13,10 @@
 //
 // Payloads, by kind:
 //
-//   hello          u8 version_min, u8 version_max, u8 role, u8 zero, u32 features, u64 epoch, 16 bytes boot id, then
-//   four
-//                  strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket. A later version
-//                  may append fields: what follows is ignored. The layout up to there is the same in every version.
+//   hello          u8 version_min, u8 version_max, u8 role, u8 rail, u32 features, u64 epoch, 16 bytes boot id, then
+//                  four strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket; u64
+//                  connection, u8 count and as many strings: endpoints of further rails. A later version may append
+//                  fields: what follows is ignored. The layout up to there is the same in every version.
 //   close          text: why the sender closes the connection; argument = Code
 //   call, notify   message; argument = method
 //   reply          argument = 0: message. Else: text of the failure
@@ -24,6 +24,8 @@
 //   read           range
 //   data           the bytes that a read asked for
 //   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
+//   ack, fenced    u64 count of messages that have come in all
+//   fence          empty; request id = connection
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
 //
 //   range          u32 segment index, u32 zero, u64 generation, u64 offset, u64 length
@@ -37,6 +39,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/status.h"
@@ -72,8 +75,11 @@ enum class FrameKind : std::uint8_t {
   kShmGrant = 17,     ///< range: "let me copy from your segment"; answered by granted, or done
   kShmGranted = 18,   ///< source; the owner keeps the range in place until released
   kShmRelease = 19,   ///< the copy is over (argument 1: and the bytes arrived)
+  kAck = 20,          ///< u64: "I have that many of your messages"
+  kFence = 21,        ///< request id = connection: "it is over; tell me when nothing of it can reach you any more"
+  kFenced = 22,       ///< the answer: u64 as in ack
 };
-inline constexpr std::uint8_t kFrameKindLast = 19;
+inline constexpr std::uint8_t kFrameKindLast = 22;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;
@@ -120,11 +126,17 @@ struct Hello {
   std::string node_name;
   std::string listen;
   std::string shm_socket;  ///< abstract unix socket; empty: no shm
+  /// Names the connection to both sides; drawn at random by the one that dials, 0 from the one that accepts.
+  std::uint64_t connection = 0;
+  std::uint8_t rail = 0;                ///< of the connection: 0 is `listen`, the others follow in `rails`
+  std::vector<std::string> rails = {};  ///< listening endpoints of further rails, at most kEndpointsMax - 1
   bool operator==(const Hello&) const = default;
 };
-/// Long enough for host names (253 by RFC 1035), short enough that a hello fits a page.
+/// Network interfaces of one engine; the largest servers have 8 for the GPUs and a few more.
+inline constexpr std::size_t kEndpointsMax = 12;
+/// Long enough for host names (253 by RFC 1035), short enough that a hello fits two pages.
 inline constexpr std::size_t kHelloStringMax = 255;
-inline constexpr std::size_t kHelloBytesMax = 4096;
+inline constexpr std::size_t kHelloBytesMax = 8192;
 /// Texts of failures are cut at this size.
 inline constexpr std::size_t kReasonBytesMax = 1024;
 /// One bulk frame carries a stripe, below 2 MiB by the planner; 8 MiB leaves other versions room.
@@ -161,6 +173,9 @@ struct ShmPull {
 };
 /// @return kCorrupt if the size is wrong or the two lengths differ.
 Result<ShmPull> decode_pull(ConstByteSpan bytes);
+
+/// The payload of ack and fenced. @return kCorrupt if the size is wrong.
+Result<std::uint64_t> decode_count(ConstByteSpan bytes);
 
 /// Two u64: the payload of shm_probe and shm_pool.
 struct U64Pair {

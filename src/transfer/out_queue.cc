@@ -4,35 +4,29 @@
 
 namespace mooncake::transfer {
 
-OutFrame OutFrame::make(FrameHeader header, ConstByteSpan small, std::string payload, ConstByteSpan bulk) {
+OutFrame OutFrame::make(FrameHeader header, ConstByteSpan small, std::string payload, ConstByteSpan borrowed) {
   OutFrame frame;
   CHECK(small.size() <= frame.head.size() - kHeaderBytes);
-  header.length = small.size() + payload.size() + bulk.size();
+  header.length = small.size() + payload.size() + borrowed.size();
   frame.header = header;
   const HeaderBytes bytes = encode_header(header);
   std::ranges::copy(bytes, frame.head.begin());
   std::ranges::copy(small, frame.head.begin() + kHeaderBytes);
   frame.head_bytes = kHeaderBytes + small.size();
   frame.payload = std::move(payload);
-  frame.bulk = bulk;
+  frame.borrowed = borrowed;
   return frame;
 }
 
 void OutQueue::push(OutFrame frame) {
   bytes_ += frame.bytes();
-  if (frame.bulk.empty()) {
-    urgent_bytes_ += frame.bytes();
-    urgent_.push_back(std::move(frame));
-  } else {
-    bulk_.push_back(std::move(frame));
-  }
+  (frame.bulk() ? bulk_ : urgent_).push_back(std::move(frame));
 }
 
 void OutQueue::commit() {
   while (wire_bytes_ < kCommitBytes) {
     std::deque<OutFrame>& from = urgent_.empty() ? bulk_ : urgent_;
     if (from.empty()) return;
-    if (&from == &urgent_) urgent_bytes_ -= from.front().bytes();
     wire_bytes_ += from.front().bytes();
     wire_.push_back(std::move(from.front()));
     from.pop_front();
@@ -56,7 +50,7 @@ std::span<iovec> OutQueue::gather(int& fd) {
     if (alone) fd = frame.fd.get();
     add(frame.head.data(), frame.head_bytes);
     add(frame.payload.data(), frame.payload.size());
-    add(frame.bulk.data(), frame.bulk.size());
+    add(frame.borrowed.data(), frame.borrowed.size());
     if (alone) break;
   }
   return std::span(pieces_).first(count);
@@ -68,7 +62,7 @@ void OutQueue::sent(std::size_t count, const std::function<void(const FrameHeade
   front_sent_ += count;
   while (!wire_.empty() && front_sent_ >= wire_.front().bytes()) {
     front_sent_ -= wire_.front().bytes();
-    const bool bulk = !wire_.front().bulk.empty();
+    const bool bulk = wire_.front().bulk();
     const FrameHeader header = wire_.front().header;
     wire_.pop_front();
     if (bulk) on_sent(header);
@@ -78,7 +72,7 @@ void OutQueue::sent(std::size_t count, const std::function<void(const FrameHeade
 
 OutQueue::LetGo OutQueue::let_go(FrameKind kind, std::uint64_t request_id) {
   const auto match = [&](const OutFrame& frame) {
-    return !frame.bulk.empty() && frame.header.kind == kind && frame.header.request_id == request_id;
+    return frame.bulk() && frame.header.kind == kind && frame.header.request_id == request_id;
   };
   if (const auto found = std::ranges::find_if(bulk_, match); found != bulk_.end()) {
     bytes_ -= found->bytes();
@@ -95,10 +89,11 @@ OutQueue::LetGo OutQueue::let_go(FrameKind kind, std::uint64_t request_id) {
   }
   // Sent bytes keep their place in the copy, so that front_sent_ stays true; what they hold does not matter.
   CHECK(found->payload.empty());
-  found->payload.resize(found->bulk.size());
+  found->payload.resize(found->borrowed.size());
   const std::size_t bulk_sent = front_sent_ - std::min(front_sent_, found->head_bytes);
-  std::memcpy(found->payload.data() + bulk_sent, found->bulk.data() + bulk_sent, found->bulk.size() - bulk_sent);
-  found->bulk = {};
+  std::memcpy(found->payload.data() + bulk_sent, found->borrowed.data() + bulk_sent,
+              found->borrowed.size() - bulk_sent);
+  found->borrowed = {};
   return LetGo::kCopied;
 }
 

@@ -94,6 +94,20 @@ void SliceQueue::on_slice_refused(SliceId id) {
   start(id, std::move(entry), refused);
 }
 
+void SliceQueue::begin_again(const Transport& lost) {
+  std::vector<std::uint64_t> ids;
+  for (const auto& [id, entry] : in_flight_) {
+    if (entry.transport == &lost) ids.push_back(id);
+  }
+  context_.stats.slices_retried(hooks_.peer_name(), lost.name(), ids.size());
+  for (const std::uint64_t id : ids) on_slice_refused(SliceId{id});
+}
+
+bool SliceQueue::wanted(SliceId id) const {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  return found != in_flight_.end() && found->second.batch != nullptr && found->second.batch->status.ok();
+}
+
 void SliceQueue::release_window(const Entry& entry) {
   --slices_;
   slice_bytes_ -= entry.slice.local.size();

@@ -69,6 +69,10 @@ class SliceQueue final : public SliceSink {
   [[nodiscard]] ByteSpan landing(SliceId id) const;
   /// The slice, or null.
   [[nodiscard]] const Slice* find(SliceId id) const;
+  /// True if the slice's batch still needs it.
+  [[nodiscard]] bool wanted(SliceId id) const;
+  /// The slices of a transport that is over, and that cannot touch memory any more, go another way.
+  void begin_again(const Transport& lost);
 
  private:
   struct Entry {

@@ -42,8 +42,8 @@ inline constexpr std::size_t kBatchRequestsMax = 4096;
 /// "host:port" of a peer's listening endpoint.
 using PeerName = std::string;
 
-/// One epoch of one peer: it becomes useless when that process dies or the connection breaks, and a restarted peer at
-/// the same address gets another handle. PeerHandle{} names no peer.
+/// One epoch of one peer: it becomes useless when that process dies or the last connection to it breaks, and a
+/// restarted peer at the same address gets another handle. PeerHandle{} names no peer.
 struct PeerHandle {
   std::uint64_t value = 0;
   auto operator<=>(const PeerHandle&) const = default;
@@ -112,13 +112,20 @@ class Batch {
 };
 
 struct TransferConfig {
-  /// Where to listen: "host:port"; port 0 takes a free one. Only loopback addresses are accepted.
+  /// Where to listen: "host:port"; port 0 takes a free one. An address that peers can reach, so no 0.0.0.0; and a
+  /// loopback address unless `insecure`.
   std::string listen = "127.0.0.1:0";
+  /// Endpoints on further network interfaces, in the order in which peers have theirs: the first of this engine and the
+  /// first of a peer are one rail, the second ones another. Transfers spread over the rails, and go on when one fails.
+  /// At most 11.
+  std::vector<std::string> rails = {};
+  /// Allows addresses that other hosts can reach, with nothing that tells friend from foe.
+  bool insecure = false;
   /// Shown to peers in logs and metrics ("prefill-0").
   std::string node_name = "unnamed";
   /// Peers of another cluster are refused in the hello.
   std::string cluster_id = "default";
-  /// TCP connections opened to one peer; stripes of large transfers spread over them.
+  /// TCP connections opened to one peer on each rail; stripes of large transfers spread over them.
   std::uint32_t connections_per_peer = 2;
   /// False: never use shm, even with a peer on this host.
   bool enable_shm = true;
@@ -131,6 +138,8 @@ struct TransferStats {
   std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
   std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer
   std::uint64_t batches_failed = 0;
+  std::uint64_t slices_retried = 0;    ///< begun again: their connection, or their transport, was lost
+  std::uint64_t connections_lost = 0;  ///< while the peer lived on
 };
 
 class TransferEngine {
