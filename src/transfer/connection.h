@@ -55,6 +55,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void send(OutFrame frame);
   /// See OutQueue::let_go.
   OutQueue::LetGo let_go(FrameKind kind, std::uint64_t request_id) { return out_.let_go(kind, request_id); }
+  /// See OutQueue::take_out.
+  bool take_out(FrameKind kind, std::uint64_t request_id) { return out_.take_out(kind, request_id); }
   /// The bulk payload that is arriving, if one is, is thrown away from here on.
   void divert() { reader_.divert(); }
 

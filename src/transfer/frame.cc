@@ -12,7 +12,7 @@ namespace {
 constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
     "none",       "hello",     "close",       "call",        "reply",     "notify",   "write",         "read",
     "data",       "done",      "shm_off",     "shm_probe",   "shm_ready", "shm_pool", "shm_pool_gone", "shm_pull",
-    "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",       "fence",    "fenced"};
+    "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",       "fence",    "fenced",        "cancel"};
 
 Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
 
@@ -105,6 +105,7 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
     case FrameKind::kShmCancel:
     case FrameKind::kShmRelease:
     case FrameKind::kFence:
+    case FrameKind::kCancel:
       return 0;
   }
   return 0;

@@ -25,7 +25,7 @@
 //   data           the bytes that a read asked for
 //   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
 //   ack, fenced    u64 count of messages that have come in all
-//   fence          empty; request id = connection
+//   fence, cancel  empty; request id = connection, or that of a read
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
 //
 //   range          u32 segment index, u32 zero, u64 generation, u64 offset, u64 length
@@ -78,8 +78,9 @@ enum class FrameKind : std::uint8_t {
   kAck = 20,          ///< u64: "I have that many of your messages"
   kFence = 21,        ///< request id = connection: "it is over; tell me when nothing of it can reach you any more"
   kFenced = 22,       ///< the answer: u64 as in ack
+  kCancel = 23,       ///< gives up the read of that request id: what is not sent yet need not be; answered all the same
 };
-inline constexpr std::uint8_t kFrameKindLast = 22;
+inline constexpr std::uint8_t kFrameKindLast = 23;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;

@@ -70,30 +70,34 @@ void OutQueue::sent(std::size_t count, const std::function<void(const FrameHeade
   CHECK(!wire_.empty() || front_sent_ == 0);
 }
 
-OutQueue::LetGo OutQueue::let_go(FrameKind kind, std::uint64_t request_id) {
+bool OutQueue::take_out(FrameKind kind, std::uint64_t request_id) {
   const auto match = [&](const OutFrame& frame) {
     return frame.bulk() && frame.header.kind == kind && frame.header.request_id == request_id;
   };
   if (const auto found = std::ranges::find_if(bulk_, match); found != bulk_.end()) {
     bytes_ -= found->bytes();
     bulk_.erase(found);
-    return LetGo::kUnsent;
+    return true;
   }
   const auto found = std::ranges::find_if(wire_, match);
-  if (found == wire_.end()) return LetGo::kUnknown;
-  if (found != wire_.begin() || front_sent_ == 0) {
-    bytes_ -= found->bytes();
-    wire_bytes_ -= found->bytes();
-    wire_.erase(found);
-    return LetGo::kUnsent;
-  }
+  if (found == wire_.end() || (found == wire_.begin() && front_sent_ > 0)) return false;
+  bytes_ -= found->bytes();
+  wire_bytes_ -= found->bytes();
+  wire_.erase(found);
+  return true;
+}
+
+OutQueue::LetGo OutQueue::let_go(FrameKind kind, std::uint64_t request_id) {
+  if (take_out(kind, request_id)) return LetGo::kUnsent;
+  if (wire_.empty()) return LetGo::kUnknown;
+  OutFrame& frame = wire_.front();  // the one that is partly sent, if any is
+  if (!frame.bulk() || frame.header.kind != kind || frame.header.request_id != request_id) return LetGo::kUnknown;
   // Sent bytes keep their place in the copy, so that front_sent_ stays true; what they hold does not matter.
-  CHECK(found->payload.empty());
-  found->payload.resize(found->borrowed.size());
-  const std::size_t bulk_sent = front_sent_ - std::min(front_sent_, found->head_bytes);
-  std::memcpy(found->payload.data() + bulk_sent, found->borrowed.data() + bulk_sent,
-              found->borrowed.size() - bulk_sent);
-  found->borrowed = {};
+  CHECK(frame.payload.empty());
+  frame.payload.resize(frame.borrowed.size());
+  const std::size_t sent = front_sent_ - std::min(front_sent_, frame.head_bytes);
+  std::memcpy(frame.payload.data() + sent, frame.borrowed.data() + sent, frame.borrowed.size() - sent);
+  frame.borrowed = {};
   return LetGo::kCopied;
 }
 

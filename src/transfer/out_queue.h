@@ -60,6 +60,8 @@ class OutQueue {
   /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through.
   void sent(std::size_t count, const std::function<void(const FrameHeader&)>& on_sent);
 
+  /// Takes the bulk frame of that kind and request out, if not a byte of it was sent. @return whether it did.
+  bool take_out(FrameKind kind, std::uint64_t request_id);
   /// Gives the borrowed bytes of the bulk frame of that kind and request back at once.
   LetGo let_go(FrameKind kind, std::uint64_t request_id);
 

@@ -156,6 +156,9 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
       return tcp_->on_read(from, header, payload);
     case FrameKind::kDone:
       return tcp_->on_done(header, payload);
+    case FrameKind::kCancel:
+      tcp_->on_cancel(header.request_id);
+      return {};
     default:
       return {Code::kCorrupt, fmt::format("a {} frame does not belong here", frame_kind_name(header.kind))};
   }

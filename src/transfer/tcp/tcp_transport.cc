@@ -33,6 +33,7 @@ Abandoned TcpTransport::abandon(SliceId id, const Slice& slice) {
   }
   if (slice.op == TransferRequest::Op::kRead) {
     divert_data(request_id);
+    sent->second->send(OutFrame::make({.kind = FrameKind::kCancel, .request_id = request_id}));
     return Abandoned::kLetGo;
   }
   if (sent->second->let_go(FrameKind::kWrite, request_id) != OutQueue::LetGo::kUnsent) return Abandoned::kLetGo;
@@ -111,6 +112,15 @@ Status TcpTransport::on_read(Connection& from, const FrameHeader& header, std::s
   const FrameHeader answer{.kind = FrameKind::kData, .request_id = header.request_id};
   from.send(OutFrame::make(answer, {}, {}, ConstByteSpan(*at, range.length)));
   return {};
+}
+
+void TcpTransport::on_cancel(std::uint64_t request_id) {
+  const auto found = answers_.find(request_id);
+  if (found == answers_.end() || !found->second.connection->take_out(FrameKind::kData, request_id)) return;
+  const Answer answer = found->second;
+  answers_.erase(found);
+  send_done(*answer.connection, request_id, {Code::kCancelled, "the read was given up"});
+  context_.segments.release(answer.segment);
 }
 
 void TcpTransport::on_bulk_sent(const FrameHeader& header) {

@@ -49,6 +49,8 @@ class TcpTransport final : public Transport {
   /// The frames of this transport, as Connection::Handler describes. A failure is a reason to end the connection.
   Status on_read(Connection& from, const FrameHeader& header, std::string_view payload);
   Status on_done(const FrameHeader& header, std::string_view payload);
+  /// The peer gives up a read: what of the answer has not begun to go out does not.
+  void on_cancel(std::uint64_t request_id);
   std::byte* on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range);
   Status on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range);
   void on_bulk_sent(const FrameHeader& header);
