@@ -85,7 +85,7 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
   const bool shm = hello->role == ConnectionRole::kShm;
   if (shm != unix_socket) return drop(handshake, Code::kCorrupt, "the hello's role does not fit the socket");
   const RemotePtr peer = by_epoch(hello->epoch);
-  if (peer) {
+  if (peer && peer->is_with(hello->session)) {
     if (shm) return peer->add_shm(handshake.connection(), handshake.link());
     if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
       return drop(handshake, Code::kExhausted, "too many connections from this peer");
@@ -93,6 +93,8 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
     return peer->add(handshake.connection(), handshake.link());
   }
   if (hello->role != ConnectionRole::kPrimary) return drop(handshake, Code::kStale, "that epoch is not live here");
+  if (peer)
+    peer->end({Code::kPeerLost, fmt::format("{} has lost this engine meanwhile, and begins anew", peer->name())});
   begin_incoming(handshake, *hello);
 }
 
@@ -114,6 +116,7 @@ void Core::begin_incoming(Handshake& handshake, const Hello& hello) {
 
 void Core::begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake) {
   epochs_[hello.epoch] = peer;
+  if (!handshake.link().dialled) peer->is_with(hello.session);
   peer->begin(hello, handshake.connection(), handshake.link());
   if (peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
 }
@@ -126,7 +129,7 @@ void Core::dial(PeerHandle handle, const PeerName& name) {
   if (!socket.ok()) return peer->end(socket.status());
   new_handshake(ConnectionRole::kPrimary, [this, peer](Handshake& handshake, const Result<Hello>& hello) {
     on_outgoing(handshake, hello, peer);
-  })->dial(std::move(*socket), 0);
+  })->dial(std::move(*socket), 0, peer->session());
 }
 
 void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const RemotePtr& peer) {
@@ -179,7 +182,7 @@ void Core::dial_extra(const RemotePtr& peer, std::uint8_t rail) {
       if (!peer->live() || hello->epoch != peer->hello().epoch) return drop(handshake, Code::kStale, "another epoch");
       peer->redials().on_made(rail);
       peer->add(handshake.connection(), handshake.link());
-    })->dial(std::move(*socket), rail);
+    })->dial(std::move(*socket), rail, peer->session());
   }
 }
 
@@ -212,7 +215,7 @@ void Core::dial_shm(const RemotePtr& peer) {
       return peer->no_shm(true);
     }
     peer->add_shm(handshake.connection(), handshake.link());
-  })->dial(std::move(*socket), 0);
+  })->dial(std::move(*socket), 0, peer->session());
 }
 
 }  // namespace mooncake::transfer

@@ -10,9 +10,10 @@ namespace mooncake::transfer {
 namespace {
 
 constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
-    "none",       "hello",     "close",       "call",        "reply",     "notify",   "write",         "read",
-    "data",       "done",      "shm_off",     "shm_probe",   "shm_ready", "shm_pool", "shm_pool_gone", "shm_pull",
-    "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",       "fence",    "fenced",        "cancel"};
+    "none",          "hello",    "close",      "call",      "reply",       "notify",      "write",
+    "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",   "shm_pool",
+    "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",
+    "fence",         "fenced",   "cancel",     "joined"};
 
 Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
 
@@ -99,6 +100,7 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
     case FrameKind::kShmPoolGone:
     case FrameKind::kAck:
     case FrameKind::kFenced:
+    case FrameKind::kJoined:
       return 8;
     case FrameKind::kShmOff:
     case FrameKind::kShmReady:
@@ -171,6 +173,7 @@ std::string encode_hello(const Hello& hello) {
   append_text(out, hello.listen);
   append_text(out, hello.shm_socket);
   append_le(out, hello.connection);
+  append_le(out, hello.session);
   append_le(out, static_cast<std::uint8_t>(hello.rails.size()));
   for (const std::string& endpoint : hello.rails) append_text(out, endpoint);
   return out;
@@ -191,6 +194,7 @@ Result<Hello> decode_hello(ConstByteSpan bytes) {
   hello.listen = cursor.text(kHelloStringMax);
   hello.shm_socket = cursor.text(kHelloStringMax);
   hello.connection = cursor.integer<std::uint64_t>();
+  hello.session = cursor.integer<std::uint64_t>();
   hello.rails.resize(std::min<std::size_t>(cursor.integer<std::uint8_t>(), kEndpointsMax));
   for (std::string& endpoint : hello.rails) endpoint = cursor.text(kHelloStringMax);
   if (!cursor.ok()) return corrupt("the hello ends early");

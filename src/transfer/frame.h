@@ -15,8 +15,8 @@
 //
 //   hello          u8 version_min, u8 version_max, u8 role, u8 rail, u32 features, u64 epoch, 16 bytes boot id, then
 //                  four strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket; u64
-//                  connection, u8 count and as many strings: endpoints of further rails. A later version may append
-//                  fields: what follows is ignored. The layout up to there is the same in every version.
+//                  connection, u64 session, u8 count and as many strings: endpoints of further rails. A later version
+//                  may append fields: what follows is ignored. The layout up to there is the same in every version.
 //   close          text: why the sender closes the connection; argument = Code
 //   call, notify   message; argument = method
 //   reply          argument = 0: message. Else: text of the failure
@@ -24,6 +24,7 @@
 //   read           range
 //   data           the bytes that a read asked for
 //   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
+//   joined         u64 session
 //   ack, fenced    u64 count of messages that have come in all
 //   fence, cancel  empty; request id = connection, or that of a read
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
@@ -79,8 +80,9 @@ enum class FrameKind : std::uint8_t {
   kFence = 21,        ///< request id = connection: "it is over; tell me when nothing of it can reach you any more"
   kFenced = 22,       ///< the answer: u64 as in ack
   kCancel = 23,       ///< gives up the read of that request id: what is not sent yet need not be; answered all the same
+  kJoined = 24,       ///< u64: first on a connection from the side that accepted it: its session, as in hello
 };
-inline constexpr std::uint8_t kFrameKindLast = 23;
+inline constexpr std::uint8_t kFrameKindLast = 24;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;
@@ -129,6 +131,10 @@ struct Hello {
   std::string shm_socket;  ///< abstract unix socket; empty: no shm
   /// Names the connection to both sides; drawn at random by the one that dials, 0 from the one that accepts.
   std::uint64_t connection = 0;
+  /// Which of its peers the dialling side means: a number drawn when that side began to know this engine. Another one
+  /// than before says that it has lost this engine meanwhile, and all that was between the two. 0 from the accepting
+  /// side.
+  std::uint64_t session = 0;
   std::uint8_t rail = 0;                ///< of the connection: 0 is `listen`, the others follow in `rails`
   std::vector<std::string> rails = {};  ///< listening endpoints of further rails, at most kEndpointsMax - 1
   bool operator==(const Hello&) const = default;

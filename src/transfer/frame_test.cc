@@ -26,6 +26,7 @@ Hello some_hello() {
           .listen = "127.0.0.1:4000",
           .shm_socket = "s",
           .connection = 77,
+          .session = 78,
           .rail = 1,
           .rails = {"127.0.0.1:4001", "127.0.0.1:4002"}};
 }

@@ -25,8 +25,8 @@ bool Handshake::watch(UniqueFd socket) {
   return true;
 }
 
-void Handshake::dial(UniqueFd socket, std::uint8_t rail) {
-  link_ = {.id = random_seed() | 1, .rail = rail, .dialled = true};  // never 0
+void Handshake::dial(UniqueFd socket, std::uint8_t rail, std::uint64_t session) {
+  link_ = {.id = random_seed() | 1, .rail = rail, .session = session, .dialled = true};  // never 0
   if (!watch(std::move(socket))) return;
   dialing_->wait_writable([self = shared_from_this()] {
     if (!self->dialing_) return;
@@ -46,6 +46,7 @@ void Handshake::greet() {
   Hello hello = context_.hello;
   hello.role = role_;
   hello.connection = link_.id;
+  hello.session = link_.session;
   hello.rail = link_.rail;
   connection_->send(OutFrame::make({.version = kHelloVersion, .kind = FrameKind::kHello}, {}, encode_hello(hello)));
   connection_->start();
@@ -65,7 +66,7 @@ Status Handshake::on_frame(Connection& /*from*/, const FrameHeader& header, std:
   Result<Hello> hello = decode_hello(as_bytes(payload));
   if (hello.ok()) {
     if (const Status status = check(*hello); !status.ok()) hello = status;
-    if (!link_.dialled && hello.ok()) link_ = {.id = hello->connection, .rail = hello->rail};
+    if (!link_.dialled && hello.ok()) link_ = {.id = hello->connection, .rail = hello->rail, .session = hello->session};
   }
   finish(std::move(hello));
   return {};

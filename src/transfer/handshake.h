@@ -15,9 +15,10 @@ inline constexpr Millis kConnectTimeout{3'000};
 
 /// Names one connection of a peer, at both sides.
 struct Link {
-  std::uint64_t id = 0;   ///< drawn by the side that dials
-  std::uint8_t rail = 0;  ///< which pair of endpoints it joins
-  bool dialled = false;   ///< by us
+  std::uint64_t id = 0;       ///< drawn by the side that dials
+  std::uint8_t rail = 0;      ///< which pair of endpoints it joins
+  std::uint64_t session = 0;  ///< of the side that dials
+  bool dialled = false;       ///< by us
 };
 
 class Handshake final : public std::enable_shared_from_this<Handshake>, private Connection::Handler {
@@ -29,8 +30,8 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
   /// `role` is what our hello says the connection is for. Shared with the timer and with `done`'s owner.
   static std::shared_ptr<Handshake> create(Context& context, ConnectionRole role, Done done);
 
-  /// For a socket that connect_tcp() or connect_unix() began, on that rail.
-  void dial(UniqueFd socket, std::uint8_t rail);
+  /// For a socket that connect_tcp() or connect_unix() began, on that rail, for the peer with that session of ours.
+  void dial(UniqueFd socket, std::uint8_t rail, std::uint64_t session);
   /// For an accepted socket.
   void accept(UniqueFd socket);
   /// Ends it without a word.

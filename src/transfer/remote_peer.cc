@@ -41,6 +41,11 @@ bool RemotePeer::wants_shm() const {
   return !context_.hello.shm_socket.empty() && !hello_.shm_socket.empty() && context_.hello.boot_id == hello_.boot_id;
 }
 
+bool RemotePeer::is_with(std::uint64_t session) {
+  if (their_session_ == 0) their_session_ = session;
+  return their_session_ == session;
+}
+
 void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connection, const Link& link) {
   CHECK(state_ == State::kConnecting);
   state_ = State::kLive;
@@ -62,6 +67,11 @@ void RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
     return connection->close({Code::kStale, "this connection was over before it began"}, true);
   }
   connection->set_handler(*this);
+  if (!link.dialled) {
+    std::array<std::byte, 8> session;
+    store_le(session.data(), session_);
+    connection->send(OutFrame::make({.kind = FrameKind::kJoined}, session));
+  }
   tcp_->connections().add(std::move(connection), link);
 }
 
@@ -146,6 +156,11 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
     case FrameKind::kAck: {
       MC_ASSIGN_OR_RETURN(const std::uint64_t count, decode_count(as_bytes(payload)));
       return to_send_.acknowledged(count);
+    }
+    case FrameKind::kJoined: {
+      MC_ASSIGN_OR_RETURN(const std::uint64_t session, decode_count(as_bytes(payload)));
+      if (!is_with(session)) end(lost("it has lost this engine meanwhile"));
+      return {};
     }
     case FrameKind::kFence:
       return on_fence(from, header.request_id);

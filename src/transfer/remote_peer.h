@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/rng.h"
 #include "transfer/call_table.h"
 #include "transfer/connection.h"
 #include "transfer/context.h"
@@ -69,6 +70,11 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
     return tcp_ ? tcp_->connections().size_on(rail) : 0;
   }
 
+  /// Of this object: what the other side tells later objects for the same engine from it by.
+  [[nodiscard]] std::uint64_t session() const { return session_; }
+  /// True if a connection of the other side's `session` belongs to this peer: it is the one that is known, or the
+  /// first.
+  bool is_with(std::uint64_t session);
   /// When connections that were lost are dialled again.
   RedialTable& redials() { return redials_; }
 
@@ -124,6 +130,8 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   const PeerName name_;
   Hooks hooks_;
   State state_ = State::kConnecting;
+  const std::uint64_t session_ = random_seed() | 1;  // never 0
+  std::uint64_t their_session_ = 0;                  // 0: not known yet
   Hello hello_;
   std::uint64_t last_id_ = 0;
   std::size_t answering_ = 0;  // calls of the peer that wait for an answer of ours

@@ -151,7 +151,7 @@ TEST_F(TcpFaults, ReaderThatDoesNotReadCannotHoldASegment) {
   std::ranges::fill(memory_, std::byte{0});
   fake_.receive_payload(first);
   EXPECT_EQ(first.header.kind, FrameKind::kData);
-  EXPECT_EQ(first.payload, text(noise(8 << 20, 1)));  // whole, and as it was
+  EXPECT_TRUE(first.payload == text(noise(8 << 20, 1)));  // whole, and as it was
   for (int others = 0; others < 2; ++others) {
     const FakePeer::Frame refused = fake_.receive();
     EXPECT_EQ(refused.header.kind, FrameKind::kDone);
@@ -172,7 +172,7 @@ TEST_F(TcpFaults, ReadThatIsGivenUpIsNotSentUnlessItHasBegun) {
   for (std::uint64_t id = 1; id <= 4; ++id) fake_.send({.kind = FrameKind::kCancel, .request_id = id});
   fake_.send({.kind = FrameKind::kCall, .request_id = 9, .argument = kEcho}, "after the cancels");
   fake_.receive_payload(first);
-  EXPECT_EQ(first.payload, text(noise(8 << 20, 1)));
+  EXPECT_TRUE(first.payload == text(noise(8 << 20, 1)));
   for (int others = 0; others < 2; ++others) {
     const FakePeer::Frame refused = fake_.receive(FrameKind::kDone);
     EXPECT_EQ(refused.header.argument, static_cast<std::uint32_t>(Code::kCancelled));
