@@ -24,13 +24,14 @@
 
 namespace mooncake::transfer {
 
-/// A hundred slices of 10 us, or one of TCP: long against a wakeup of 50 us, short against what changes in a network.
+/// A hundred slices of RDMA, or one of TCP: long against the wakeups that bunch completions, short against kSmoothing.
 inline constexpr Nanos kSampleTime = Millis(1);
 /// A rail that becomes half as fast is known to be within a third of the truth after two of these.
 inline constexpr Nanos kSmoothing = Millis(100);
 /// A rail at 1 % of its prior is tried again after a minute, as often as a dead one (rail_monitor.h).
 inline constexpr Nanos kForget = Seconds(10);
-/// What begins on an idle rail and is shorter tells of latency: at 25 GB/s this moves in 2.6 us, as long as a message.
+/// What begins on an idle rail and is shorter tells of latency: at 25 GB/s this moves in 2.6 us, as long as the way
+/// there and back.
 inline constexpr std::size_t kMeasuredBytesMin = 64u << 10;
 
 class BandwidthEstimate {

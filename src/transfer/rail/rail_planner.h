@@ -30,7 +30,8 @@
 
 namespace mooncake::transfer {
 
-/// Rails to one peer: 8 NICs at each end, each with each. A choice looks at all of them, some 0.3 us.
+/// Rails to one peer: 8 NICs at each end, each with each. A choice looks at all of them: about 1 us for 64, a tenth of
+/// the time of an RDMA slice; 0.1 us for 8.
 inline constexpr std::size_t kRailsMax = 64;
 
 /// Rails that a slice must not take again, because it has failed on them; by RailId.

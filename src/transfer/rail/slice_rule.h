@@ -26,13 +26,13 @@ struct SliceRule {
   [[nodiscard]] std::size_t unit(double bytes_per_s) const;
 };
 
-/// 256 KiB in 10 us are 26 GB/s, a NIC of 200 Gb/s; posting one costs about 1 us. At 64 KiB it is still below half of
-/// the cost; 1 MiB is right for four times that NIC.
+/// 256 KiB in 10 us are 26 GB/s, a NIC of 200 Gb/s, and ten times the cost of posting one. 1 MiB is right for four such
+/// NICs behind one name, 64 KiB for one of 50 Gb/s; below that a slice may take longer.
 inline constexpr SliceRule kRdmaSlices{
     .bytes = 256u << 10, .time = Micros(10), .bytes_min = 64u << 10, .bytes_max = 1u << 20};
 
-/// 1 MiB in 1 ms is 1 GB/s, a NIC of 10 Gb/s; a frame costs some 20 us of system calls and wakeups at both ends, a
-/// quarter of that on loopback. Twice the maximum, the longest slice, is half of what a frame can carry.
+/// 1 MiB in 1 ms is 1 GB/s, a NIC of 10 Gb/s, and long against the system calls and wakeups of a frame. 256 KiB is
+/// right for 2 Gb/s. The longest slice is two maxima, half of what a frame can carry.
 inline constexpr SliceRule kTcpSlices{
     .bytes = 1u << 20, .time = Millis(1), .bytes_min = 256u << 10, .bytes_max = 2u << 20};
 
