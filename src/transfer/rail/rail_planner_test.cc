@@ -25,7 +25,7 @@ RailPlanner make_planner(std::size_t rails, const SliceRule& rule = kTcpSlices) 
 
 class Network {
  public:
-  Network(std::vector<double> bytes_per_s, std::vector<double> weights_in, const SliceRule& rule = kTcpSlices)
+  Network(const std::vector<double>& bytes_per_s, std::vector<double> weights_in, const SliceRule& rule = kTcpSlices)
       : planner(make_planner(bytes_per_s.size(), rule)), weights(std::move(weights_in)) {
     for (const double each : bytes_per_s) rails.push_back({.bytes_per_s = each});
   }

@@ -31,6 +31,11 @@ Result<Hwloc> load_hwloc() {
   hwloc_topology_t raw = nullptr;
   if (hwloc_topology_init(&raw) != 0) return Status(Code::kUnavailable, "hwloc cannot start");
   Hwloc hwloc(raw);
+  // Plugins that some machines have. Most would start the runtimes of accelerators in this process, to say nothing that
+  // PCI does not say. "pci" reads what hwloc itself finds in /sys, through a library that frees nothing.
+  for (const char* plugin : {"cuda", "nvml", "rsmi", "levelzero", "opencl", "gl", "pci"}) {
+    (void)hwloc_topology_set_components(raw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, plugin);
+  }
   // Bridges and common PCI devices; OS devices also where they are virtual, like soft-RoCE.
   (void)hwloc_topology_set_io_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
   (void)hwloc_topology_set_type_filter(raw, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
