@@ -22,6 +22,10 @@ find_package(CLI11 2.1 REQUIRED)
 find_path(TOMLPP_INCLUDE toml++/toml.h REQUIRED)
 # CRC-32C at memory speed.
 find_library(ISAL_LIBRARY isal REQUIRED)
+# What a machine is made of: NUMA nodes, PCI distances of network devices, GPUs and drives. /sys says it differently from
+# machine to machine, and wrongly on some; hwloc knows.
+find_path(HWLOC_INCLUDE hwloc.h REQUIRED)
+find_library(HWLOC_LIBRARY hwloc REQUIRED)
 # Unit tests.
 find_package(GTest 1.12 REQUIRED)
 

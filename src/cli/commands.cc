@@ -75,6 +75,13 @@ const std::vector<Command>& commands() {
        .argument = "request_id",
        .switches = {},
        .run = run_kv_why},
+      {.name = "transfer topology",
+       .summary = "Which network devices are near which memory: the rails of transfers",
+       .examples = "  mooncake transfer topology\n"
+                   "  mooncake transfer topology --json > mine.json    (edit it, then look at it again)\n"
+                   "  mooncake transfer topology --topology mine.json\n",
+       .section = "transfer",
+       .run = run_transfer_topology},
       {.name = "sim",
        .summary = "The simulator: traces replayed without a cluster",
        .examples = "  mooncake sim --experiment overload --trace conversation_trace.jsonl --html overload.html\n",

@@ -357,6 +357,10 @@ void add_tools(Table& table) {
 
   add_bench(table);
 
+  table.section("transfer");
+  table.text("topology", "", "File with the devices for each memory (docs/transfer.md); empty: discovered.");
+  table.json("The matrix, as --topology takes it,");
+
   table.section("bench_conductor");
   table.json("The report");
   table.integer("blocks", "10000000", 1000, 1e8,

@@ -18,6 +18,7 @@ int run_sim_plan(const Invocation& invocation);
 int run_sim_replay(const Invocation& invocation);
 int run_sim_run(const Invocation& invocation);
 int run_sim_workload(const Invocation& invocation);
+int run_transfer_topology(const Invocation& invocation);
 int run_trace_generate(const Invocation& invocation);
 int run_config_show(const Invocation& invocation);
 int run_config_docs(const Invocation& invocation);

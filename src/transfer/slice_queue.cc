@@ -2,22 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "transfer/rail/slice_rule.h"
 
 namespace mooncake::transfer {
-namespace {
-
-/// Slices of one request begin at multiples of a page, so that copies stay aligned.
-constexpr std::size_t kSliceAlign = 4096;
-
-}  // namespace
-
-std::size_t slice_bytes(std::size_t total, std::size_t done) {
-  const std::size_t count = std::max<std::size_t>(1, total / kStripeBytesMin);
-  const std::size_t even = (total + count - 1) / count;
-  const std::size_t aligned = (even + kSliceAlign - 1) / kSliceAlign * kSliceAlign;
-  return std::min(aligned, total - done);
-}
 
 void SliceQueue::submit(BatchPtr batch) {
   running_.push_back(batch);
@@ -42,7 +29,7 @@ void SliceQueue::pump() {
 void SliceQueue::start_next(const BatchPtr& batch) {
   const TransferRequest& request = batch->requests[batch->next_request];
   const std::size_t at = batch->next_offset;
-  const std::size_t length = slice_bytes(request.local.size(), at);
+  const std::size_t length = slice_bytes(request.local.size() - at, kTcpSlices.bytes);
   batch->next_offset += length;
   if (batch->next_offset == request.local.size()) {
     ++batch->next_request;
