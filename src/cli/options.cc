@@ -157,6 +157,32 @@ void add_trace(Table& table) {
   table.text("trace", "", "The trace: JSON lines with timestamp, input_length, output_length, hash_ids.");
 }
 
+/// A mistyped zero should not take all of a machine's memory.
+constexpr double kSegmentBytesMax = 64 * kGibibyte;
+
+void add_copy(Table& table) {
+  table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
+  table.integer("offset", "0", 0, 9.0e18, "Where in the peer's segment, in bytes.");
+  table.text("transport", "auto", "`auto`: the fastest that reaches the peer; `tcp`: no other.", {"auto", "tcp"});
+}
+
+void add_transfer(Table& table) {
+  table.section("transfer_serve");
+  table.text("listen", "127.0.0.1:0", "Where the engine listens; port 0 takes a free one.");
+  table.integer("bytes", "268435456", 1, kSegmentBytesMax, "Size of the segment.");
+  table.integer("seed", "1", 0, 9.0e18, "Of the noise in it: the same one gives the same bytes.");
+  table.integer("ready_fd", "-1", -1, 1'000'000, "Descriptor that gets the line of JSON, too; -1: none.");
+
+  table.section("transfer_read");
+  add_copy(table);
+  table.integer("length", "1048576", 0, 9.0e18, "How many bytes.");
+  table.text("output", "", "Where they go; empty: nowhere.");
+
+  table.section("transfer_write");
+  add_copy(table);
+  table.text("input", "", "File with the bytes.");
+}
+
 void add_sim(Table& table) {
   table.section("sim");
   std::vector<std::string_view> names = {""};
@@ -365,6 +391,7 @@ void add_tools(Table& table) {
   table.integer("decisions", "10000", 10, 1e7, "Decisions for each size of the cluster.");
   table.integer("seed", "1", 0, 9.0e18, "Of keys and requests: the same one gives the same work.");
 
+  add_transfer(table);
   add_sim(table);
 
   table.section("doctor");
