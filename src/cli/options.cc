@@ -166,6 +166,16 @@ void add_copy(Table& table) {
   table.text("transport", "auto", "`auto`: the fastest that reaches the peer; `tcp`: no other.", {"auto", "tcp"});
 }
 
+/// Lists with commas in between; every combination is measured.
+void add_sweep(Table& table, std::string_view transports) {
+  table.json("The report");
+  table.text("transports", transports, "Which transports are measured.");
+  table.text("block_bytes", "4096,65536,1048576", "Sizes of a request, in bytes.");
+  table.text("batch", "1,32", "Requests that are in flight together.");
+  table.text("threads", "1,2", "Threads that submit such batches.");
+  table.number("seconds", "0.4", 0.001, 3600, "How long each combination is measured.");
+}
+
 void add_transfer(Table& table) {
   table.section("transfer_serve");
   table.text("listen", "127.0.0.1:0", "Where the engine listens; port 0 takes a free one.");
@@ -181,6 +191,15 @@ void add_transfer(Table& table) {
   table.section("transfer_write");
   add_copy(table);
   table.text("input", "", "File with the bytes.");
+
+  table.section("transfer_bench");
+  table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
+  add_sweep(table, "shm,tcp");
+
+  table.section("bench_transfer");
+  add_sweep(table, "mem,shm,tcp");
+  table.integer("rounds", "5", 0, 1000,
+                "How often our figures and their baselines are measured in turn; 0: only the sweep.");
 }
 
 void add_sim(Table& table) {

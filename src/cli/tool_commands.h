@@ -14,6 +14,8 @@ int run_bench_conductor_command(const Invocation& invocation);
 int run_transfer_serve(const Invocation& invocation);
 int run_transfer_read(const Invocation& invocation);
 int run_transfer_write(const Invocation& invocation);
+int run_transfer_bench(const Invocation& invocation);
+int run_bench_transfer_command(const Invocation& invocation);
 int run_kv_why(const Invocation& invocation);
 int run_sim_cache(const Invocation& invocation);
 int run_sim_experiment(const Invocation& invocation);
