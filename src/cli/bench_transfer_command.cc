@@ -105,6 +105,7 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
   }
   Rounds rounds({.shm = clients.shm.get(),
                  .tcp = clients.tcp.get(),
+                 .serve = peers.serve.pid(),
                  .ping_pong = &peers.ping_pong,
                  .per_transfer = &peers.per_transfer,
                  .iperf3 = peers.iperf3 ? &*peers.iperf3 : nullptr},

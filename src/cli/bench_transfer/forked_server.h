@@ -21,8 +21,7 @@ class ForkedServer {
   ~ForkedServer();
 
   [[nodiscard]] const transfer::Endpoint& endpoint() const { return endpoint_; }
-  /// User and system time that it has used, in seconds; 0 if the kernel does not say.
-  [[nodiscard]] double cpu_s() const;
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
   ForkedServer(pid_t pid, const transfer::Endpoint& endpoint) : pid_(pid), endpoint_(endpoint) {}

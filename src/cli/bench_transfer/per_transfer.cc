@@ -17,11 +17,14 @@ namespace {
 
 using transfer::UniqueFd;
 
-/// A larger request is none of ours.
-constexpr std::uint64_t kBlockBytesMax = 1u << 30;
+constexpr std::uint64_t kBlockBytes = 1 << 20;
+/// Transfers at once, and the blocks that each goes through.
+constexpr std::uint32_t kThreads = 4;
+constexpr std::uint32_t kBlocks = 8;
+constexpr std::uint64_t kMemoryBytes = kThreads * kBlocks * kBlockBytes;
 
 struct Head {
-  std::uint64_t offset = 0;  ///< of the block; the server's memory is as large as the largest block, so always 0
+  std::uint64_t offset = 0;  ///< in the server's memory
   std::uint64_t bytes = 0;
 };
 
@@ -49,15 +52,14 @@ bool send_all(int fd, ConstByteSpan bytes) {
   return true;
 }
 
-void answer(int fd, std::vector<std::byte>& memory) {
+void answer(int fd, ConstByteSpan memory) {
   Head head;
-  if (!receive_all(fd, std::as_writable_bytes(std::span(&head, 1))) || head.bytes > kBlockBytesMax) return;
-  if (memory.size() < head.bytes) memory.resize(head.bytes, std::byte{1});
-  static_cast<void>(send_all(fd, std::span(memory).first(head.bytes)));  // the peer notices what is missing
+  if (!receive_all(fd, std::as_writable_bytes(std::span(&head, 1)))) return;
+  if (head.offset > memory.size() || head.bytes > memory.size() - head.offset) return;
+  static_cast<void>(send_all(fd, memory.subspan(head.offset, head.bytes)));  // the peer notices what is missing
 }
 
-void accept_for_ever(int listener) {
-  std::vector<std::byte> memory;
+void accept_for_ever(int listener, ConstByteSpan memory) {
   for (;;) {
     const UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd.valid() && errno != EINTR && errno != ECONNABORTED) return;
@@ -65,13 +67,13 @@ void accept_for_ever(int listener) {
   }
 }
 
-Status transfer_once(const transfer::Endpoint& server, ByteSpan into) {
+Status transfer_once(const transfer::Endpoint& server, std::uint64_t offset, ByteSpan into) {
   const UniqueFd fd(::socket(server.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return failed("socket");
   transfer::set_no_delay(fd.get());
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server.address), server.size) != 0)
     return failed("connect");
-  const Head head{.offset = 0, .bytes = into.size()};
+  const Head head{.offset = offset, .bytes = into.size()};
   if (!send_all(fd.get(), std::as_bytes(std::span(&head, 1)))) return failed("send");
   return receive_all(fd.get(), into) ? Status() : failed("recv");
 }
@@ -80,11 +82,11 @@ struct Reader {
   std::vector<double> latency_us;
   Status status;
 
-  void run(const transfer::Endpoint& server, std::uint64_t bytes, Instant end) {
-    std::vector<std::byte> memory(bytes);
+  void run(const transfer::Endpoint& server, std::uint64_t offset, ByteSpan memory, Instant end) {
     const SteadyClock clock;
     for (Instant now = clock.now(); now < end && status.ok();) {
-      status = transfer_once(server, memory);
+      const std::uint64_t at = latency_us.size() % kBlocks * kBlockBytes;
+      status = transfer_once(server, offset + at, memory.subspan(at, kBlockBytes));
       const Instant done = clock.now();
       latency_us.push_back(std::chrono::duration<double, std::micro>(done - now).count());
       now = done;
@@ -96,18 +98,23 @@ struct Reader {
 
 void serve_per_transfer(int listener) {
   ::fcntl(listener, F_SETFL, ::fcntl(listener, F_GETFL) & ~O_NONBLOCK);
+  const std::vector<std::byte> memory(kMemoryBytes, std::byte{1});
   std::vector<std::jthread> threads;
-  for (std::uint32_t i = 0; i < kPerTransferThreads; ++i)
-    threads.emplace_back([listener] { accept_for_ever(listener); });
+  for (std::uint32_t i = 0; i < kThreads; ++i) threads.emplace_back([&] { accept_for_ever(listener, memory); });
 }
 
-Result<LoadResult> run_per_transfer(const transfer::Endpoint& server, std::uint64_t bytes, Nanos duration) {
-  std::vector<Reader> readers(kPerTransferThreads);
+Result<LoadResult> run_per_transfer(const transfer::Endpoint& server, Nanos duration) {
+  std::vector<std::byte> memory(kMemoryBytes);
+  std::vector<Reader> readers(kThreads);
   const SteadyClock clock;
   const Instant begin = clock.now();
   {
     std::vector<std::jthread> threads;
-    for (Reader& reader : readers) threads.emplace_back([&] { reader.run(server, bytes, begin + duration); });
+    for (std::uint32_t i = 0; i < kThreads; ++i) {
+      const std::uint64_t offset = i * kBlocks * kBlockBytes;
+      const ByteSpan own = ByteSpan(memory).subspan(offset, kBlocks * kBlockBytes);
+      threads.emplace_back([&, i, offset, own] { readers[i].run(server, offset, own, begin + duration); });
+    }
   }
   LoadResult result;
   result.seconds = std::chrono::duration<double>(clock.now() - begin).count();
@@ -116,7 +123,7 @@ Result<LoadResult> run_per_transfer(const transfer::Endpoint& server, std::uint6
     result.latency_us.insert(result.latency_us.end(), reader.latency_us.begin(), reader.latency_us.end());
   }
   result.operations = result.latency_us.size();
-  result.bytes = result.operations * bytes;
+  result.bytes = result.operations * kBlockBytes;
   return result;
 }
 

@@ -1,5 +1,8 @@
 // An engine that makes a connection for each transfer: connect, send a request head, receive the block, close. Plain
 // blocking sockets with a thread for each transfer at both sides. What our persistent connections are compared with.
+//
+// It goes through as many blocks as a batch of ours has, at both sides: one block used again and again would stay in
+// the processor's cache, and be read and written several times as fast.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +14,11 @@
 
 namespace mooncake::cli {
 
-/// Transfers at once.
-inline constexpr std::uint32_t kPerTransferThreads = 4;
-
 /// Answers each connection's request with as many bytes as it asks for, and closes it. For ForkedServer; returns only
 /// on an error.
 void serve_per_transfer(int listener);
 
-/// Reads blocks of `bytes` for `duration`. CPU time is not counted. @return kUnavailable with the system's reason.
-Result<LoadResult> run_per_transfer(const transfer::Endpoint& server, std::uint64_t bytes, Nanos duration);
+/// Reads blocks of 1 MiB for `duration`. CPU time is not counted. @return kUnavailable with the system's reason.
+Result<LoadResult> run_per_transfer(const transfer::Endpoint& server, Nanos duration);
 
 }  // namespace mooncake::cli

@@ -44,7 +44,7 @@ Status Rounds::run_shm(const Progress& progress) {
 
 Status Rounds::run_tcp(const Progress& progress) {
   progress("tcp and a connection for each transfer");
-  MC_ASSIGN_OR_RETURN(const LoadResult each, run_per_transfer(peers_.per_transfer->endpoint(), kMiB, cell_));
+  MC_ASSIGN_OR_RETURN(const LoadResult each, run_per_transfer(peers_.per_transfer->endpoint(), cell_));
   add("connection_per_transfer_gb_per_s", each.gb_per_s());
   MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kRead, kMiB, "1mib"));
   MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kRead, kSmallBlock, "64kib"));
@@ -57,8 +57,10 @@ Status Rounds::run_tcp(const Progress& progress) {
 
 Status Rounds::run_messages(const Progress& progress) {
   progress("messages and ping-pong");
-  MC_RETURN_IF_ERROR(round_trip(64, "64b"));
-  MC_RETURN_IF_ERROR(round_trip(1024, "1kib"));
+  MC_RETURN_IF_ERROR(round_trip(64, "64b", Placement::kOneCore));
+  MC_RETURN_IF_ERROR(round_trip(1024, "1kib", Placement::kOneCore));
+  MC_RETURN_IF_ERROR(round_trip(64, "64b", Placement::kTwoCores));
+  MC_RETURN_IF_ERROR(round_trip(1024, "1kib", Placement::kTwoCores));
   MC_ASSIGN_OR_RETURN(const LoadResult many, cli::run_messages(*peers_.tcp, 64, kMessagesInFlight, cell_));
   add("messages_64_per_s", many.operations_per_s());
   return {};
@@ -87,11 +89,18 @@ Status Rounds::run_iperf3() {
   return {};
 }
 
-Status Rounds::round_trip(std::uint64_t bytes, std::string_view size) {
-  MC_ASSIGN_OR_RETURN(const LoadResult raw, run_ping_pong(peers_.ping_pong->endpoint(), bytes, cell_));
-  add(fmt::format("ping_pong_{}_us", size), percentile(raw.latency_us, 50));
-  MC_ASSIGN_OR_RETURN(const LoadResult ours, cli::run_messages(*peers_.tcp, bytes, 1, cell_));
-  add(fmt::format("round_trip_{}_us", size), percentile(ours.latency_us, 50));
+Status Rounds::round_trip(std::uint64_t bytes, std::string_view size, Placement placement) {
+  const std::string where = placement == Placement::kOneCore ? "one_core" : "two_cores";
+  {
+    const auto pins = CorePins::set(peers_.ping_pong->pid(), placement);
+    if (!pins.ok()) return {};  // the table says that it was not measured
+    MC_ASSIGN_OR_RETURN(const LoadResult raw, run_ping_pong(peers_.ping_pong->endpoint(), bytes, cell_ / 2));
+    add(fmt::format("ping_pong_{}_{}_us", size, where), percentile(raw.latency_us, 50));
+  }
+  const auto pins = CorePins::set(peers_.serve, placement);
+  if (!pins.ok()) return {};
+  MC_ASSIGN_OR_RETURN(const LoadResult ours, cli::run_messages(*peers_.tcp, bytes, 1, cell_ / 2));
+  add(fmt::format("round_trip_{}_{}_us", size, where), percentile(ours.latency_us, 50));
   return {};
 }
 

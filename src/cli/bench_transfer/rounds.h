@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "cli/bench_transfer/core_pins.h"
 #include "cli/bench_transfer/forked_server.h"
 #include "cli/bench_transfer/iperf3.h"
 #include "cli/bench_transfer/targets.h"
@@ -24,6 +25,7 @@ inline constexpr std::uint64_t kRoundBytes = kRoundBatch * std::uint64_t{1 << 20
 struct RoundPeers {
   TransferClient* shm = nullptr;
   TransferClient* tcp = nullptr;
+  pid_t serve = 0;  ///< the process of the clients' peer
   const ForkedServer* ping_pong = nullptr;
   const ForkedServer* per_transfer = nullptr;
   Iperf3* iperf3 = nullptr;  ///< null: `missing` says why
@@ -48,7 +50,7 @@ class Rounds {
   Status bulk(TransferClient& client, std::string_view transport, transfer::TransferRequest::Op op,
               std::uint64_t block_bytes, std::string_view size);
   Status run_iperf3();
-  Status round_trip(std::uint64_t bytes, std::string_view size);
+  Status round_trip(std::uint64_t bytes, std::string_view size, Placement placement);
   void add(std::string name, double value) { series_[std::move(name)].push_back(value); }
 
   const RoundPeers peers_;

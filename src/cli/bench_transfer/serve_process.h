@@ -18,6 +18,7 @@ class ServeProcess {
 
   /// "127.0.0.1:PORT".
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }
 
  private:
   ServeProcess(ChildOutput output, ChildProcess child) : output_(std::move(output)), child_(std::move(child)) {}
