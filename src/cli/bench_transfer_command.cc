@@ -108,13 +108,13 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
                  .serve = peers.serve.pid(),
                  .ping_pong = &peers.ping_pong,
                  .per_transfer = &peers.per_transfer,
-                 .iperf3 = peers.iperf3 ? &*peers.iperf3 : nullptr},
+                 .iperf3 = peers.iperf3 ? &*peers.iperf3 : nullptr,
+                 .why_no_iperf3 = peers.why_no_iperf3},
                 plan.cell);
   for (std::size_t i = 0; i < rounds_count; ++i) MC_RETURN_IF_ERROR(rounds.run(progress));
-  Missing missing;
-  if (!peers.iperf3) missing = {{"iperf3_gb_per_s", peers.why_no_iperf3}, {"iperf3_cpu_s_per_gb", peers.why_no_iperf3}};
+  if (rounds_count == 0) return {};
   report.rounds = rounds.series();
-  report.targets = judge(transfer_targets(), report.rounds, missing);
+  report.targets = judge(transfer_targets(), report.rounds, rounds.missing());
   return {};
 }
 

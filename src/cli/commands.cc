@@ -92,7 +92,7 @@ const std::vector<Command>& commands() {
        .run = run_transfer_write},
       {.name = "transfer bench",
        .summary = "How fast bytes move to and from a `transfer serve` that runs somewhere else",
-       .examples = "  mooncake transfer bench --peer 127.0.0.1:7100 --transports tcp\n",
+       .examples = "  mooncake transfer bench --peer 127.0.0.1:7100 --transports shm,tcp\n",
        .section = "transfer_bench",
        .run = run_transfer_bench},
       {.name = "kv why",

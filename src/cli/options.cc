@@ -169,7 +169,7 @@ void add_copy(Table& table) {
 /// Lists with commas in between; every combination is measured.
 void add_sweep(Table& table, std::string_view transports) {
   table.json("The report");
-  table.text("transports", transports, "Which transports are measured.");
+  table.text("transports", transports, "Which transports are measured, of mem, shm and tcp as far as they reach.");
   table.text("block_bytes", "4096,65536,1048576", "Sizes of a request, in bytes.");
   table.text("batch", "1,32", "Requests that are in flight together.");
   table.text("threads", "1,2", "Threads that submit such batches.");
@@ -194,7 +194,7 @@ void add_transfer(Table& table) {
 
   table.section("transfer_bench");
   table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
-  add_sweep(table, "shm,tcp");
+  add_sweep(table, "tcp");
 
   table.section("bench_transfer");
   add_sweep(table, "mem,shm,tcp");

@@ -49,7 +49,7 @@ Status Rounds::run_tcp(const Progress& progress) {
   MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kRead, kMiB, "1mib"));
   MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kRead, kSmallBlock, "64kib"));
   progress("iperf3");
-  MC_RETURN_IF_ERROR(run_iperf3());
+  run_iperf3();
   progress("tcp");
   MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kWrite, kMiB, "1mib"));
   return bulk(*peers_.tcp, "tcp", Op::kWrite, kSmallBlock, "64kib");
@@ -76,29 +76,39 @@ Status Rounds::bulk(TransferClient& client, std::string_view transport, Op op, s
   return {};
 }
 
-Status Rounds::run_iperf3() {
-  if (peers_.iperf3 == nullptr) return {};
+void Rounds::run_iperf3() {
   const auto duration = std::max(Seconds(1), std::chrono::ceil<Seconds>(cell_));
   Iperf3Result best;
   for (const std::uint32_t streams : kIperf3Streams) {
-    MC_ASSIGN_OR_RETURN(const Iperf3Result result, peers_.iperf3->run(streams, duration));
-    if (result.gb_per_s > best.gb_per_s) best = result;
+    if (peers_.iperf3 == nullptr) break;
+    const auto result = peers_.iperf3->run(streams, duration);
+    if (result.ok() && result->gb_per_s > best.gb_per_s) best = *result;
+    if (result.ok()) continue;
+    // A baseline that fails takes nothing else with it; later rounds do without, too.
+    peers_.iperf3 = nullptr;
+    peers_.why_no_iperf3 = result.status().message();
+  }
+  if (peers_.iperf3 == nullptr) {
+    for (const char* name : {"iperf3_gb_per_s", "iperf3_cpu_s_per_gb"}) missing_[name] = peers_.why_no_iperf3;
+    return;
   }
   add("iperf3_gb_per_s", best.gb_per_s);
   add("iperf3_cpu_s_per_gb", best.cpu_s_per_gb);
-  return {};
 }
 
 Status Rounds::round_trip(std::uint64_t bytes, std::string_view size, Placement placement) {
   const std::string where = placement == Placement::kOneCore ? "one_core" : "two_cores";
   {
     const auto pins = CorePins::set(peers_.ping_pong->pid(), placement);
-    if (!pins.ok()) return {};  // the table says that it was not measured
+    if (!pins.ok()) {
+      missing_[fmt::format("round_trip_{}_{}_us", size, where)] = pins.status().message();
+      return {};
+    }
     MC_ASSIGN_OR_RETURN(const LoadResult raw, run_ping_pong(peers_.ping_pong->endpoint(), bytes, cell_ / 2));
     add(fmt::format("ping_pong_{}_{}_us", size, where), percentile(raw.latency_us, 50));
   }
   const auto pins = CorePins::set(peers_.serve, placement);
-  if (!pins.ok()) return {};
+  MC_RETURN_IF_ERROR(pins.status());
   MC_ASSIGN_OR_RETURN(const LoadResult ours, cli::run_messages(*peers_.tcp, bytes, 1, cell_ / 2));
   add(fmt::format("round_trip_{}_{}_us", size, where), percentile(ours.latency_us, 50));
   return {};

@@ -28,18 +28,21 @@ struct RoundPeers {
   pid_t serve = 0;  ///< the process of the clients' peer
   const ForkedServer* ping_pong = nullptr;
   const ForkedServer* per_transfer = nullptr;
-  Iperf3* iperf3 = nullptr;  ///< null: `missing` says why
+  Iperf3* iperf3 = nullptr;  ///< null: `why_no_iperf3`
+  std::string why_no_iperf3 = {};
 };
 
 class Rounds {
  public:
   /// Each measurement takes `cell`; iperf3 takes whole seconds, at least one.
-  Rounds(RoundPeers peers, Nanos cell) : peers_(peers), cell_(cell) {}
+  Rounds(RoundPeers peers, Nanos cell) : peers_(std::move(peers)), cell_(cell) {}
 
   /// One round of everything; `progress` is called before each measurement. @return the first failure.
   Status run(const std::function<void(std::string_view what)>& progress);
 
   [[nodiscard]] const Series& series() const { return series_; }
+  /// What this machine could not give: baselines and placements, never ours.
+  [[nodiscard]] const Missing& missing() const { return missing_; }
 
  private:
   using Progress = std::function<void(std::string_view)>;
@@ -49,13 +52,14 @@ class Rounds {
   Status run_messages(const Progress& progress);
   Status bulk(TransferClient& client, std::string_view transport, transfer::TransferRequest::Op op,
               std::uint64_t block_bytes, std::string_view size);
-  Status run_iperf3();
+  void run_iperf3();
   Status round_trip(std::uint64_t bytes, std::string_view size, Placement placement);
   void add(std::string name, double value) { series_[std::move(name)].push_back(value); }
 
-  const RoundPeers peers_;
+  RoundPeers peers_;
   const Nanos cell_;
   Series series_;
+  Missing missing_;
 };
 
 }  // namespace mooncake::cli

@@ -40,10 +40,10 @@ Result<std::vector<SweepCell>> run_sweep(TransferClient& client, const std::stri
     progress(
         fmt::format("{} {} {} x {} x {}", transport, op_name(shape.op), shape.block_bytes, shape.batch, shape.threads));
     MC_ASSIGN_OR_RETURN(LoadResult result, run_bulk(client, shape, plan.cell));
+    if (const std::string used = client.transport(); used != transport) {
+      return Status(Code::kUnavailable, fmt::format("bytes to the peer go by {}, not by {}", used, transport));
+    }
     cells.push_back({.transport = transport, .shape = shape, .result = std::move(result)});
-  }
-  if (const std::string used = client.transport(); !cells.empty() && used != transport) {
-    return Status(Code::kUnavailable, fmt::format("bytes to the peer go by {}, not by {}", used, transport));
   }
   return cells;
 }
