@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -22,6 +23,31 @@ namespace {
 
 namespace asio = boost::asio;
 
+class AsioWatch final : public FdWatch {
+ public:
+  explicit AsioWatch(asio::posix::stream_descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+
+  void wait_readable(Task task) override { wait(asio::posix::stream_descriptor::wait_read, std::move(task)); }
+  void wait_writable(Task task) override { wait(asio::posix::stream_descriptor::wait_write, std::move(task)); }
+  void close() override {
+    boost::system::error_code ignored;
+    descriptor_.close(ignored);
+  }
+  [[nodiscard]] int fd() const override {
+    auto& descriptor = const_cast<asio::posix::stream_descriptor&>(descriptor_);  // native_handle() is not const
+    return descriptor.is_open() ? descriptor.native_handle() : -1;
+  }
+
+ private:
+  void wait(asio::posix::stream_descriptor::wait_type what, Task task) {
+    descriptor_.async_wait(what, [task = std::move(task)](const boost::system::error_code& error) mutable {
+      if (error != asio::error::operation_aborted) task();
+    });
+  }
+
+  asio::posix::stream_descriptor descriptor_;
+};
+
 // All timers share one Asio timer, set to the earliest of them. A timer's task is taken out of the table, on the loop's
 // thread, just before it runs; so cancelling it there, which removes it from the table, cannot come too late.
 class AsioEventLoop final : public EventLoop {
@@ -30,7 +56,7 @@ class AsioEventLoop final : public EventLoop {
 
   ~AsioEventLoop() override {
     stop();
-    if (thread_.joinable()) thread_.join();
+    join();
     // What is left is destroyed while everything that its destructors may call (post, cancel) still works.
     std::map<TimerKey, Task> timers;
     {
@@ -96,6 +122,19 @@ class AsioEventLoop final : public EventLoop {
     io_.stop();
   }
 
+  void join() override {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Result<std::unique_ptr<FdWatch>> watch(UniqueFd fd) override {
+    asio::posix::stream_descriptor descriptor(io_);
+    boost::system::error_code error;
+    descriptor.assign(fd.get(), error);
+    if (error) return Status(Code::kExhausted, "cannot watch a descriptor: " + error.message());
+    static_cast<void>(fd.release());
+    return std::unique_ptr<FdWatch>(std::make_unique<AsioWatch>(std::move(descriptor)));
+  }
+
   void on_signal(std::function<void(int)> handler) override {
     CHECK(!signals_);
     signals_.emplace(io_, SIGINT, SIGTERM);
@@ -105,19 +144,16 @@ class AsioEventLoop final : public EventLoop {
  private:
   using TimerKey = std::pair<Instant, TimerId>;  // ids grow, so equal instants run in the order they were asked for
 
-  // Sets the Asio timer to the earliest task. On the loop's thread.
+  // Sets the Asio timer to the earliest task. On the loop's thread. A timer that is set too early wakes up for nothing
+  // once; that is cheaper than a system call each time that the earliest task is cancelled.
   void arm() {
     Instant next = kNever;
     {
       const MutexLock lock(mutex_);
       if (!timers_.empty()) next = timers_.begin()->first.first;
     }
-    if (next == armed_for_) return;
+    if (next >= armed_for_) return;
     armed_for_ = next;
-    if (next == kNever) {
-      timer_.cancel();
-      return;
-    }
     timer_.expires_at(next);  // also ends the wait before it, whose handler then sees an error
     timer_.async_wait([this](const boost::system::error_code& error) {
       if (error) return;

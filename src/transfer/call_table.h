@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "transfer/io_loop.h"
+#include "net/event_loop.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::transfer {
@@ -16,7 +16,7 @@ inline constexpr std::size_t kCallsMax = 4096;
 
 class CallTable {
  public:
-  explicit CallTable(IoLoop& loop) : loop_(loop) {}
+  explicit CallTable(net::EventLoop& loop) : loop_(loop) {}
 
   [[nodiscard]] bool full() const { return calls_.size() >= kCallsMax; }
   /// `done` runs on the loop, with kDeadlineExceeded if nothing else ends the call before `deadline`.
@@ -33,7 +33,7 @@ class CallTable {
     TimerId timer{0};
   };
 
-  IoLoop& loop_;
+  net::EventLoop& loop_;
   absl::flat_hash_map<std::uint64_t, Call> calls_;
 };
 

@@ -25,11 +25,12 @@ bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
 
-std::shared_ptr<Connection> Connection::create(IoLoop& loop, std::unique_ptr<FdWatch> socket, Handler& handler) {
+std::shared_ptr<Connection> Connection::create(net::EventLoop& loop, std::unique_ptr<net::FdWatch> socket,
+                                               Handler& handler) {
   return std::shared_ptr<Connection>(new Connection(loop, std::move(socket), handler));
 }
 
-Connection::Connection(IoLoop& loop, std::unique_ptr<FdWatch> watch, Handler& handler)
+Connection::Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler)
     : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this) {}
 
 void Connection::start() {

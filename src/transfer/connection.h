@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "net/event_loop.h"
 #include "transfer/frame_reader.h"
-#include "transfer/io_loop.h"
 #include "transfer/out_queue.h"
 
 namespace mooncake::transfer {
@@ -42,7 +42,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   };
 
   /// Takes a connected socket. It is shared by its owner and by what waits for the socket.
-  static std::shared_ptr<Connection> create(IoLoop& loop, std::unique_ptr<FdWatch> socket, Handler& handler);
+  static std::shared_ptr<Connection> create(net::EventLoop& loop, std::unique_ptr<net::FdWatch> socket,
+                                            Handler& handler);
   ~Connection() override = default;
 
   /// Begins to read.
@@ -68,7 +69,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   UniqueFd take_fd();
 
  private:
-  Connection(IoLoop& loop, std::unique_ptr<FdWatch> watch, Handler& handler);
+  Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler);
 
   Status on_frame(const FrameHeader& header, std::string payload) override;
   std::byte* on_bulk(const FrameHeader& header, const BulkRange& range) override;
@@ -83,8 +84,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void end_soon(const Status& reason);
   void fail(const Status& reason, bool tell);
 
-  IoLoop& loop_;
-  std::unique_ptr<FdWatch> watch_;
+  net::EventLoop& loop_;
+  std::unique_ptr<net::FdWatch> watch_;
   Handler* handler_;
   FrameReader reader_;
   OutQueue out_;

@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "base/executor.h"
+#include "net/event_loop.h"
 #include "transfer/frame.h"
 #include "transfer/handler_table.h"
-#include "transfer/io_loop.h"
 #include "transfer/segment_table.h"
 #include "transfer/shm/pool_set.h"
 #include "transfer/stats_table.h"
@@ -15,17 +15,22 @@
 namespace mooncake::transfer {
 
 struct Context {
-  Context(TransferConfig config_in, Executor& executor_in, std::uint64_t seed)
-      : config(std::move(config_in)), executor(executor_in), segments(seed), handlers(executor_in) {}
+  /// `executor_in` null: the loop runs the user's callbacks.
+  Context(TransferConfig config_in, Executor* executor_in, std::uint64_t seed)
+      : config(std::move(config_in)),
+        loop(net::EventLoop::create("transfer-io")),
+        executor(executor_in != nullptr ? *executor_in : *loop),
+        segments(seed),
+        handlers(executor) {}
 
   const TransferConfig config;
-  Executor& executor;  ///< runs the user's callbacks
+  const std::unique_ptr<net::EventLoop> loop;  ///< owns all sockets, peers and operations of the engine
+  Executor& executor;                          ///< runs the user's callbacks
   SegmentTable segments;
   StatsTable stats;
   HandlerTable handlers;
   PoolSet pools;
   Hello hello;  ///< ours; complete before the first connection
-  std::unique_ptr<IoLoop> loop;
 };
 
 }  // namespace mooncake::transfer

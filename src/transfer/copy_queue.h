@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "transfer/io_loop.h"
+#include "net/event_loop.h"
 #include "transfer/shm/mapped_pool.h"
 #include "transfer/transfer_engine.h"
 
@@ -34,7 +34,7 @@ struct CopyJob {
 
 class CopyQueue {
  public:
-  explicit CopyQueue(IoLoop& loop) : loop_(loop) {}
+  explicit CopyQueue(net::EventLoop& loop) : loop_(loop) {}
 
   /// `done` never runs inside this call.
   void push(CopyJob job);
@@ -54,7 +54,7 @@ class CopyQueue {
   template <typename Match>
   bool take_out(Match match, const Status& why);
 
-  IoLoop& loop_;
+  net::EventLoop& loop_;
   std::deque<CopyJob> jobs_;
   bool running_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to the posted turn

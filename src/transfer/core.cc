@@ -11,7 +11,7 @@
 
 namespace mooncake::transfer {
 
-Core::Core(TransferConfig config, Executor& executor) : context_(std::move(config), executor, random_seed()) {}
+Core::Core(TransferConfig config, Executor* executor) : context_(std::move(config), executor, random_seed()) {}
 
 Status Core::start() {
   const TransferConfig& config = context_.config;
@@ -46,7 +46,8 @@ Status Core::start() {
     }
   }
   MC_ASSIGN_OR_RETURN(self_, directory_.add(hello.listen));
-  context_.loop = IoLoop::create();
+  context_.loop->start();
+  started_ = true;
   context_.loop->post([this] {
     local_ = std::make_unique<LocalPeer>(context_, self_, post_reply());
     listen_on(tcp_listener_, std::move(tcp_socket_), false);
@@ -68,7 +69,7 @@ LocalPeer::PostReply Core::post_reply() {
 }
 
 void Core::shut_down() {
-  if (!context_.loop) return;
+  if (!started_) return;
   std::promise<void> done;
   context_.loop->post([this, &done] {
     stopping_ = true;
@@ -86,6 +87,7 @@ void Core::shut_down() {
   });
   done.get_future().wait();
   context_.loop->stop();
+  context_.loop->join();
 }
 
 Result<PeerHandle> Core::connect(const PeerName& name) {
@@ -135,8 +137,9 @@ void Core::submit(std::shared_ptr<Batch::State> batch) {
     Peer* const found = find(batch->peer);
     if (stopping_) return refuse(batch, {Code::kCancelled, "the transfer engine ends"});
     if (found == nullptr) return refuse(batch, directory_.why_gone(batch->peer));
-    if (batch->deadline <= IoLoop::now()) return refuse(batch, {Code::kDeadlineExceeded, "the deadline had passed"});
-    batch->timer = context_.loop->at(batch->deadline, [this, weak = std::weak_ptr(batch)] {
+    if (batch->deadline <= context_.loop->clock().now())
+      return refuse(batch, {Code::kDeadlineExceeded, "the deadline had passed"});
+    batch->timer = context_.loop->post_at(batch->deadline, [this, weak = std::weak_ptr(batch)] {
       const auto late = weak.lock();
       if (late && !late->finished) {
         if (Peer* peer = find(late->peer))

@@ -35,7 +35,8 @@ inline constexpr Millis kAcceptPause{100};
 
 class Core final : public std::enable_shared_from_this<Core> {  // shared with responders, which hold it weakly
  public:
-  Core(TransferConfig config, Executor& executor);
+  /// `executor` null: callbacks run on the loop.
+  Core(TransferConfig config, Executor* executor);
 
   /// Listens and starts the loop. @return kInvalidArgument, kUnavailable.
   Status start();
@@ -67,8 +68,8 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
 
   LocalPeer::PostReply post_reply();
 
-  void listen_on(std::unique_ptr<FdWatch>& listener, UniqueFd socket, bool unix_socket);
-  void accept_all(FdWatch& listener, bool unix_socket);
+  void listen_on(std::unique_ptr<net::FdWatch>& listener, UniqueFd socket, bool unix_socket);
+  void accept_all(net::FdWatch& listener, bool unix_socket);
   void on_incoming(Handshake& handshake, const Result<Hello>& hello, bool unix_socket);
   void begin_incoming(Handshake& handshake, const Hello& hello);
 
@@ -83,11 +84,12 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
   Context context_;
   PeerDirectory directory_;
   PeerHandle self_;
+  bool started_ = false;  // the loop runs; set by start(), read by shut_down()
   bool stopping_ = false;
   UniqueFd tcp_socket_;
   UniqueFd unix_socket_;
-  std::unique_ptr<FdWatch> tcp_listener_;
-  std::unique_ptr<FdWatch> unix_listener_;
+  std::unique_ptr<net::FdWatch> tcp_listener_;
+  std::unique_ptr<net::FdWatch> unix_listener_;
   std::set<HandshakePtr> handshakes_;
   std::unique_ptr<LocalPeer> local_;
   absl::flat_hash_map<std::uint64_t, RemotePtr> remotes_;

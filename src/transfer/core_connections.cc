@@ -23,14 +23,14 @@ void Core::drop(Handshake& handshake, Code code, const std::string& why) {
   handshake.connection()->close({code, why}, true);
 }
 
-void Core::listen_on(std::unique_ptr<FdWatch>& listener, UniqueFd socket, bool unix_socket) {
-  Result<std::unique_ptr<FdWatch>> watch = context_.loop->watch(std::move(socket));
+void Core::listen_on(std::unique_ptr<net::FdWatch>& listener, UniqueFd socket, bool unix_socket) {
+  Result<std::unique_ptr<net::FdWatch>> watch = context_.loop->watch(std::move(socket));
   if (!watch.ok()) return log_error("transfer: cannot accept connections: {}", watch.status().to_string());
   listener = std::move(*watch);
   listener->wait_readable([this, &listener, unix_socket] { accept_all(*listener, unix_socket); });
 }
 
-void Core::accept_all(FdWatch& listener, bool unix_socket) {
+void Core::accept_all(net::FdWatch& listener, bool unix_socket) {
   for (;;) {
     UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket.valid()) {
@@ -51,7 +51,7 @@ void Core::accept_all(FdWatch& listener, bool unix_socket) {
   };
   if (!pause) return wait();
   log_warn("transfer: cannot accept a connection: {}", errno_text(errno));
-  context_.loop->at(IoLoop::now() + kAcceptPause, wait);
+  context_.loop->post_at(context_.loop->clock().now() + kAcceptPause, wait);
 }
 
 Core::RemotePtr Core::by_epoch(std::uint64_t epoch) {

@@ -37,10 +37,6 @@ Result<sockaddr_un> unix_address(std::string_view name, socklen_t& size) {
 
 }  // namespace
 
-UniqueFd::~UniqueFd() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 std::string errno_text(int error) { return std::generic_category().message(error); }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {

@@ -1,34 +1,15 @@
-// UniqueFd: owns a file descriptor. And the few socket calls that the transfer engine makes, as Result.
+// The few socket calls that the transfer engine makes, as Result.
 #pragma once
 
 #include <sys/socket.h>
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "base/status.h"
+#include "base/unique_fd.h"
 
 namespace mooncake::transfer {
-
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~UniqueFd();
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool valid() const { return fd_ >= 0; }
-  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
 
 /// A numeric TCP address, as the kernel wants it.
 struct Endpoint {

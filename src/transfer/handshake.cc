@@ -9,13 +9,13 @@ std::shared_ptr<Handshake> Handshake::create(Context& context, ConnectionRole ro
 }
 
 bool Handshake::watch(UniqueFd socket) {
-  Result<std::unique_ptr<FdWatch>> watch = context_.loop->watch(std::move(socket));
+  Result<std::unique_ptr<net::FdWatch>> watch = context_.loop->watch(std::move(socket));
   if (!watch.ok()) {
     finish(watch.status());
     return false;
   }
   dialing_ = std::move(*watch);
-  timer_ = context_.loop->at(IoLoop::now() + kConnectTimeout, [weak = weak_from_this()] {
+  timer_ = context_.loop->post_at(context_.loop->clock().now() + kConnectTimeout, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
       self->finish(Status(Code::kUnavailable, fmt::format("no hello within {} ms", kConnectTimeout.count())));
     }

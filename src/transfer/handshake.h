@@ -49,7 +49,7 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
   Context& context_;
   const ConnectionRole role_;
   Done done_;
-  std::unique_ptr<FdWatch> dialing_;
+  std::unique_ptr<net::FdWatch> dialing_;
   std::shared_ptr<Connection> connection_;
   TimerId timer_{0};
 };

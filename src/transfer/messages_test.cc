@@ -156,6 +156,25 @@ TEST(Messages, CallbacksRunOnTheExecutor) {
   EXPECT_TRUE(on_loop.get());
 }
 
+TEST(Messages, WithoutAnExecutorCallbacksAndHandlersRunOnTheEnginesOwnThread) {
+  const auto alone = *TransferEngine::create({.node_name = "alone"});
+  TestNode other;
+  other.serve_echo(kEcho);
+  Later<bool> handled;
+  alone->serve(kEcho, [&, set = handled.setter()](PeerHandle, std::string payload, Responder responder) {
+    set(alone->executor().is_current());
+    responder.reply(std::move(payload));
+  });
+  EXPECT_EQ(*other->call_and_wait(*other->connect(alone->name()), kEcho, "in", soon()), "in");
+  EXPECT_TRUE(handled.get());
+  Later<bool> answered;
+  alone->call(*alone->connect(other->name()), kEcho, "out", soon(),
+              [&, set = answered.setter()](const Result<std::string>& answer) {
+                set(answer.ok() && alone->executor().is_current());
+              });
+  EXPECT_TRUE(answered.get());
+}
+
 TEST(Messages, RefusedConnectionFailsAtOnceWithUnavailable) {
   PeerName nobody;
   {

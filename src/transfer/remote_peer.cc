@@ -50,7 +50,7 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   for (OutFrame& frame : waiting_) tcp_->control().send(std::move(frame));
   waiting_.clear();
   if (!wants_shm()) return queue_.open();
-  context_.loop->at(IoLoop::now() + kShmWait, [weak = weak_from_this()] {
+  context_.loop->post_at(context_.loop->clock().now() + kShmWait, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self && self->state_ == State::kLive) self->queue_.open();
   });

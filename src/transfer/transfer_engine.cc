@@ -131,12 +131,19 @@ Batch Engine::submit(PeerHandle peer, std::span<const TransferRequest> requests,
   return Batch(std::move(state));
 }
 
+Result<std::unique_ptr<TransferEngine>> start(std::shared_ptr<Core> core) {  // shared: see Core
+  MC_RETURN_IF_ERROR(core->start());
+  return std::unique_ptr<TransferEngine>(std::make_unique<Engine>(std::move(core)));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TransferEngine>> TransferEngine::create(TransferConfig config, Executor& executor) {
-  auto core = std::make_shared<Core>(std::move(config), executor);
-  MC_RETURN_IF_ERROR(core->start());
-  return std::unique_ptr<TransferEngine>(std::make_unique<Engine>(std::move(core)));
+  return start(std::make_shared<Core>(std::move(config), &executor));
+}
+
+Result<std::unique_ptr<TransferEngine>> TransferEngine::create(TransferConfig config) {
+  return start(std::make_shared<Core>(std::move(config), nullptr));
 }
 
 Result<std::string> TransferEngine::call_and_wait(PeerHandle peer, std::uint16_t method, std::string payload,

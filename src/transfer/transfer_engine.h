@@ -8,8 +8,8 @@
 // generation or without the right gets a typed error and touches no byte. A service that answers a message may itself
 // submit a batch on a range that the caller named in it: the owner of the bytes drives the transfer.
 //
-// Threads: every member may be called from any thread. Callbacks and handlers all run on the executor given to
-// create(), never inside the call that started them. Nothing here blocks, except where a comment says so.
+// Threads: every member may be called from any thread. Callbacks and handlers all run on one executor (see create()),
+// never inside the call that started them. Nothing here blocks, except where a comment says so.
 //
 // Source: docs/transfer.md.
 #pragma once
@@ -138,6 +138,10 @@ class TransferEngine {
   /// Listens and starts the I/O threads. `executor` runs all callbacks and must outlive the engine.
   /// @return kUnavailable when the address cannot be bound (the message says why), kInvalidArgument for a bad config.
   static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config, Executor& executor);
+  /// As above; callbacks and handlers run on the engine's own I/O thread, executor(). That saves two changes of thread
+  /// in every message, so it is the way for services whose handlers are short: while one runs, nothing else moves. The
+  /// engine is not to be destroyed there.
+  static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config);
 
   /// Fails everything in flight with kCancelled (callbacks that cannot run any more are destroyed), closes connections,
   /// joins threads. Blocks briefly.
@@ -146,7 +150,7 @@ class TransferEngine {
   /// The endpoint peers connect to, with the real port.
   [[nodiscard]] virtual const PeerName& name() const = 0;
 
-  /// The executor given to create(): what is built on this engine keeps its state there.
+  /// The executor of all callbacks: what is built on this engine keeps its state there.
   [[nodiscard]] virtual Executor& executor() const = 0;
 
   /// Memory that peers on this host can map: a memfd, zero-filled, populated lazily. It is unmapped by ~TransferEngine
