@@ -9,7 +9,6 @@
 #include "cli/json_output.h"
 #include "cli/tool_commands.h"
 #include "cli/transfer/segment_service.h"
-#include "cli/transfer/transfer_node.h"
 #include "net/event_loop.h"
 
 namespace mooncake::cli {
@@ -30,17 +29,18 @@ Status announce(const transfer::PeerName& endpoint, const SegmentDescription& se
 }
 
 Status serve(const Config& config) {
+  MC_RETURN_IF_ERROR(quiet_log("transfer-serve"));
   const std::unique_ptr<net::EventLoop> signals = net::EventLoop::create("transfer-serve");
   signals->on_signal([&signals](int) { signals->stop(); });
-  transfer::TransferConfig transfer;
-  transfer.listen = config.text("transfer_serve.listen");
-  transfer.node_name = "transfer-serve";
-  MC_ASSIGN_OR_RETURN(const std::unique_ptr<TransferNode> node, TransferNode::create(std::move(transfer)));
+  transfer::TransferConfig options;
+  options.listen = config.text("transfer_serve.listen");
+  options.node_name = "transfer-serve";
+  MC_ASSIGN_OR_RETURN(const std::unique_ptr<transfer::TransferEngine> engine,
+                      transfer::TransferEngine::create(std::move(options)));
   MC_ASSIGN_OR_RETURN(const SegmentDescription segment,
-                      offer_segment(node->engine(), static_cast<std::uint64_t>(config.integer("transfer_serve.bytes")),
+                      offer_segment(*engine, static_cast<std::uint64_t>(config.integer("transfer_serve.bytes")),
                                     static_cast<std::uint64_t>(config.integer("transfer_serve.seed"))));
-  MC_RETURN_IF_ERROR(
-      announce(node->engine().name(), segment, static_cast<int>(config.integer("transfer_serve.ready_fd"))));
+  MC_RETURN_IF_ERROR(announce(engine->name(), segment, static_cast<int>(config.integer("transfer_serve.ready_fd"))));
   signals->run();
   return {};
 }

@@ -170,7 +170,7 @@ echo '{"end": {"sum_received": {"bits_per_second": '$rate'},
             assert target["verdict"].startswith("not measured: ") and target["ours"] is None
         elif "two_cores" not in name or report["machine"]["cores"] > 1:
             assert target["ours"] > 0 and target["verdict"] in ("met", "missed", "reported"), target
-            assert baseline is None or target["ratio"] > 0
+            assert baseline is None or target["ratio"] > 0, target
     server = int((fake / "pid").read_text())
     assert not alive(server), "its server ends with the benchmark"
 

@@ -47,12 +47,13 @@ struct Submitter {
 
   void run(TransferClient& client, const std::vector<TransferRequest>& batch, Instant end) {
     const SteadyClock clock;
-    for (Instant now = clock.now(); now < end && status.ok();) {
+    Instant now = clock.now();
+    do {  // at least once, however late this thread has been started
       status = client.engine().submit_and_wait(client.peer(), batch, end + kPatience);
       const Instant done = clock.now();
       latency_us.push_back(std::chrono::duration<double, std::micro>(done - now).count());
       now = done;
-    }
+    } while (now < end && status.ok());
   }
 };
 

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "transfer/fd.h"
+
 namespace mooncake::cli {
 namespace {
 
@@ -15,7 +17,7 @@ constexpr std::size_t kTextBytesMax = 1u << 20;
 }  // namespace
 
 Result<ChildOutput> ChildOutput::create() {
-  transfer::UniqueFd fd(::memfd_create("mooncake-output", MFD_CLOEXEC));
+  UniqueFd fd(::memfd_create("mooncake-output", MFD_CLOEXEC));
   if (!fd.valid()) return Status(Code::kExhausted, "memfd_create: " + transfer::errno_text(errno));
   return ChildOutput(std::move(fd));
 }

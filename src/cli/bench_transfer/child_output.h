@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "transfer/fd.h"
+#include "base/unique_fd.h"
 
 namespace mooncake::cli {
 
@@ -20,9 +20,9 @@ class ChildOutput {
   [[nodiscard]] std::string text() const;
 
  private:
-  explicit ChildOutput(transfer::UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit ChildOutput(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  transfer::UniqueFd fd_;
+  UniqueFd fd_;
 };
 
 }  // namespace mooncake::cli

@@ -12,7 +12,7 @@ namespace mooncake::cli {
 
 Result<ForkedServer> ForkedServer::start(void (*serve)(int listener)) {
   MC_ASSIGN_OR_RETURN(const transfer::Endpoint any, transfer::parse_endpoint("127.0.0.1:0"));
-  MC_ASSIGN_OR_RETURN(const transfer::UniqueFd listener, transfer::listen_tcp(any));
+  MC_ASSIGN_OR_RETURN(const UniqueFd listener, transfer::listen_tcp(any));
   MC_ASSIGN_OR_RETURN(const transfer::Endpoint endpoint, transfer::local_endpoint(listener.get()));
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();

@@ -23,7 +23,7 @@ constexpr Seconds kPatience{10};
 /// A port that nobody listens on right now.
 Result<std::string> free_port() {
   MC_ASSIGN_OR_RETURN(const transfer::Endpoint any, transfer::parse_endpoint("127.0.0.1:0"));
-  MC_ASSIGN_OR_RETURN(const transfer::UniqueFd socket, transfer::listen_tcp(any));
+  MC_ASSIGN_OR_RETURN(const UniqueFd socket, transfer::listen_tcp(any));
   MC_ASSIGN_OR_RETURN(const transfer::Endpoint endpoint, transfer::local_endpoint(socket.get()));
   const std::string text = transfer::format_endpoint(endpoint);
   return text.substr(text.rfind(':') + 1);

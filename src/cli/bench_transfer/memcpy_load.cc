@@ -22,12 +22,13 @@ void copy_batch(const BulkShape& shape, ByteSpan target, ConstByteSpan source) {
 std::vector<double> copy_until(Instant end, const BulkShape& shape, ByteSpan target, ConstByteSpan source) {
   std::vector<double> latency_us;
   const SteadyClock clock;
-  for (Instant now = clock.now(); now < end;) {
+  Instant now = clock.now();
+  do {  // at least once, however late this thread has been started
     copy_batch(shape, target, source);
     const Instant done = clock.now();
     latency_us.push_back(std::chrono::duration<double, std::micro>(done - now).count());
     now = done;
-  }
+  } while (now < end);
   return latency_us;
 }
 

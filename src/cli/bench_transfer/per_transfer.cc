@@ -15,8 +15,6 @@
 namespace mooncake::cli {
 namespace {
 
-using transfer::UniqueFd;
-
 constexpr std::uint64_t kBlockBytes = 1 << 20;
 /// Transfers at once, and the blocks that each goes through.
 constexpr std::uint32_t kThreads = 4;
@@ -84,13 +82,14 @@ struct Reader {
 
   void run(const transfer::Endpoint& server, std::uint64_t offset, ByteSpan memory, Instant end) {
     const SteadyClock clock;
-    for (Instant now = clock.now(); now < end && status.ok();) {
+    Instant now = clock.now();
+    do {  // at least once, however late this thread has been started
       const std::uint64_t at = latency_us.size() % kBlocks * kBlockBytes;
       status = transfer_once(server, offset + at, memory.subspan(at, kBlockBytes));
       const Instant done = clock.now();
       latency_us.push_back(std::chrono::duration<double, std::micro>(done - now).count());
       now = done;
-    }
+    } while (now < end && status.ok());
   }
 };
 

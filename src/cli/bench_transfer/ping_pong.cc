@@ -12,8 +12,6 @@
 namespace mooncake::cli {
 namespace {
 
-using transfer::UniqueFd;
-
 Status failed(std::string_view what) {
   return {Code::kUnavailable, "ping-pong: " + std::string(what) + ": " + transfer::errno_text(errno)};
 }

@@ -64,7 +64,7 @@ std::optional<double> median(std::span<const double> rounds) {
   return rounds.empty() ? std::nullopt : std::optional(percentile(rounds, 50));
 }
 
-/// Why a target cannot be judged; empty if it can.
+/// Why a target's figures are not there; empty if they are.
 std::string why_absent(const Target& target, const Series& series, const Missing& missing) {
   for (const std::string_view name : {target.series, target.baseline}) {
     if (name.empty() || !rounds_of(series, name).empty()) continue;

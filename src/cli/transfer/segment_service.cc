@@ -7,6 +7,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
 #include "base/rng.h"
 
 namespace mooncake::cli {
@@ -42,6 +43,10 @@ Result<SegmentDescription> parse_description(std::string_view text) {
                      take(json, "bytes", description.bytes) && take(json, "cpu_s", description.cpu_s);
   if (!whole) return Status(Code::kCorrupt, fmt::format("this describes no segment: {}", text.substr(0, 200)));
   return description;
+}
+
+Status quiet_log(const std::string& process) {
+  return log_init({.process = process, .file = {}, .level = LogLevel::kWarn});
 }
 
 double process_cpu_s() {

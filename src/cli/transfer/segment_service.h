@@ -32,6 +32,9 @@ struct SegmentDescription {
 std::string format_description(const SegmentDescription& description);
 Result<SegmentDescription> parse_description(std::string_view text);
 
+/// A log of what is wrong, on standard error: that clients come and go is no news here.
+Status quiet_log(const std::string& process);
+
 /// User and system time that this process has used, all its threads together, in seconds.
 double process_cpu_s();
 

@@ -9,21 +9,23 @@ namespace mooncake::cli {
 using transfer::TransferStats;
 
 Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::string& peer, bool shm) {
+  MC_RETURN_IF_ERROR(quiet_log("transfer-client"));
+  std::unique_ptr<TransferClient> client(new TransferClient());
   transfer::TransferConfig config;
   config.node_name = "transfer-client";
   config.enable_shm = shm;
-  MC_ASSIGN_OR_RETURN(std::unique_ptr<TransferNode> node, TransferNode::create(std::move(config)));
-  std::unique_ptr<TransferClient> client(new TransferClient(std::move(node)));
+  MC_ASSIGN_OR_RETURN(client->engine_, transfer::TransferEngine::create(std::move(config)));
   MC_RETURN_IF_ERROR(client->find_peer(peer));
   return client;
 }
 
 Result<std::unique_ptr<TransferClient>> TransferClient::connect_to_itself(std::uint64_t bytes) {
-  transfer::TransferConfig config;
-  config.node_name = "transfer-itself";
-  MC_ASSIGN_OR_RETURN(std::unique_ptr<TransferNode> node, TransferNode::create(std::move(config)));
-  std::unique_ptr<TransferClient> client(new TransferClient(std::move(node)));
+  MC_RETURN_IF_ERROR(quiet_log("transfer-client"));
+  std::unique_ptr<TransferClient> client(new TransferClient());
   client->own_peer_ = true;
+  transfer::TransferConfig config;
+  config.node_name = "transfer-client";
+  MC_ASSIGN_OR_RETURN(client->engine_, transfer::TransferEngine::create(std::move(config)));
   MC_RETURN_IF_ERROR(offer_segment(client->engine(), bytes, 1).status());
   MC_RETURN_IF_ERROR(client->find_peer(client->engine().name()));
   return client;

@@ -1,5 +1,6 @@
 // TransferClient: an engine that knows one peer, which offers a segment (segment_service.h), and has memory of its own
-// to move bytes to and from. Used by one thread, but for engine(), which any thread may use.
+// to move bytes to and from. Used by one thread, but for engine(), which any thread may use; its callbacks run on its
+// own.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,6 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/transfer/segment_service.h"
-#include "cli/transfer/transfer_node.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::cli {
@@ -27,7 +27,7 @@ class TransferClient {
   /// An engine that is its own peer, with a segment of so many bytes: transport mem.
   static Result<std::unique_ptr<TransferClient>> connect_to_itself(std::uint64_t bytes);
 
-  [[nodiscard]] transfer::TransferEngine& engine() { return node_->engine(); }
+  [[nodiscard]] transfer::TransferEngine& engine() { return *engine_; }
   [[nodiscard]] transfer::PeerHandle peer() const { return peer_; }
   [[nodiscard]] const SegmentDescription& remote() const { return remote_; }
   /// What allocate_local() made; empty before.
@@ -48,11 +48,11 @@ class TransferClient {
   [[nodiscard]] std::string transport();
 
  private:
-  explicit TransferClient(std::unique_ptr<TransferNode> node) : node_(std::move(node)) {}
+  TransferClient() = default;
   Status find_peer(const std::string& peer);
   Result<SegmentDescription> describe();
 
-  std::unique_ptr<TransferNode> node_;
+  std::unique_ptr<transfer::TransferEngine> engine_;
   transfer::PeerHandle peer_;
   SegmentDescription remote_;
   ByteSpan local_;
