@@ -156,6 +156,7 @@ echo '{"end": {"sum_received": {"bits_per_second": '$rate'},
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert report["benchmark"] == "transfer" and report["commit"] and {"cpu", "cores"} <= set(report["machine"])
+    assert f"load average before: {report['settings']['load_before']}" in done.stdout
     assert {c["transport"] for c in report["sweep"]} == {"mem", "shm", "tcp"} and len(report["sweep"]) == 24
 
     targets = {(t["name"], t["baseline"]): t for t in report["targets"]}

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "transfer/transfer_engine.h"
 
@@ -85,6 +86,9 @@ std::map<std::string, std::string> sweep_settings(const Config& config, std::str
   for (const std::string_view name : {"transports", "block_bytes", "batch", "threads", "seconds"}) {
     settings.emplace(name, config.at(fmt::format("{}.{}", section, name)).to_string());
   }
+  // Whoever reads the figures later should see whether the machine was somebody else's meanwhile.
+  double load = 0;
+  if (::getloadavg(&load, 1) == 1) settings.emplace("load_before", fmt::format("{:.2f}", load));
   return settings;
 }
 

@@ -30,7 +30,7 @@ Result<std::vector<std::string>> parse_names(std::string_view flag, std::string_
 Result<SweepPlan> sweep_plan(const Config& config, std::string_view section,
                              const std::vector<std::string_view>& transports);
 
-/// Those options as they were given, for the report.
+/// Those options as they were given, and the load average of the last minute ("load_before"), for the report.
 std::map<std::string, std::string> sweep_settings(const Config& config, std::string_view section);
 
 /// That the peer's segment has room for the plan's largest shape. @return kOutOfRange with what to do.

@@ -69,6 +69,9 @@ Status publish_transfer(const TransferReport& report, const std::string& json) {
                            .rows = target_rows(report.targets)};
   if (json != kJsonToStdout) {
     fmt::print("{}", report_headline(common));
+    if (const auto load = common.settings.find("load_before"); load != common.settings.end()) {
+      fmt::print("  load average before: {}, on {} cores\n", load->second, common.machine.cores);
+    }
     if (!report.sweep.empty()) fmt::print("{}", sweep_table(report.sweep));
     if (!report.targets.empty()) fmt::print("\n{}", targets_table(report.targets));
     std::fflush(stdout);
