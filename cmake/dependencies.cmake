@@ -22,6 +22,8 @@ find_package(CLI11 2.1 REQUIRED)
 find_path(TOMLPP_INCLUDE toml++/toml.h REQUIRED)
 # CRC-32C at memory speed.
 find_library(ISAL_LIBRARY isal REQUIRED)
+# io_uring for files and block devices: its rings are memory shared with the kernel, whose barriers are not ours to write.
+find_library(URING_LIBRARY uring REQUIRED)
 # Unit tests.
 find_package(GTest 1.12 REQUIRED)
 
