@@ -135,7 +135,8 @@ TEST_P(Queues, CancelledOperationsCompleteOnceToo) {
       EXPECT_THAT(moved, testing::AnyOf(static_cast<std::int64_t>(kEach), -ECANCELED, -EINTR)) << id;
       cancelled += moved < 0 ? 1 : 0;
     }
-    EXPECT_GT(cancelled, 0u);
+    // The ring had not been told of the first ones; a thread may have been quicker.
+    EXPECT_GE(cancelled, GetParam() ? kOps / 2 : 0);
   });
 }
 

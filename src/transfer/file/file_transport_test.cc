@@ -55,11 +55,10 @@ class FileTransportTest : public testing::Test, public SliceSink {
   Abandoned abandon(std::uint64_t id) { return transport_.abandon(SliceId{id}, slices_[id]); }
   void complete(std::uint64_t id, std::int64_t moved) { seen_.completed(id, moved); }
   bool last_was_direct() { return (::fcntl(seen_.ops.back().fd, F_GETFL) & O_DIRECT) != 0; }
-  /// Whether nobody holds the file any more.
+  /// Unregisters the file. @return whether nobody held it.
   bool released() {
-    bool gone = false;
-    EXPECT_TRUE(context_.segments.revoke(file_, [&gone] { gone = true; }).ok());
-    return gone;
+    EXPECT_TRUE(context_.segments.revoke(file_, [this] { gone_ = true; }).ok());
+    return gone_;
   }
 
   void on_slice_done(SliceId id, const Status& status) override {
@@ -78,6 +77,7 @@ class FileTransportTest : public testing::Test, public SliceSink {
   std::span<std::byte> memory_{*aligned_};
   bool direct_ = false;  // whether this file system has O_DIRECT
   SegmentHandle file_;
+  bool gone_ = false;
   std::map<std::uint64_t, Slice> slices_;
   std::map<std::uint64_t, Status> reports_;
   FakeQueue::Seen seen_;
@@ -167,6 +167,7 @@ TEST_F(FileTransportTest, GivenUpSliceKeepsItsMemoryUntilTheKernelLetsGo) {
   complete(2, kPage);  // short, and not continued
   EXPECT_EQ(seen_.ops.size(), 2u);
   EXPECT_EQ(reported(2), Code::kCancelled);
+  EXPECT_TRUE(gone_);
 }
 
 TEST_F(FileTransportTest, SliceThatWasDoneBeforeItsCancellationIsDone) {
