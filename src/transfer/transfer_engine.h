@@ -171,9 +171,10 @@ class TransferEngine {
   /// A peer that names it gets kPermissionDenied. The segment covers bytes [0, options.bytes); room for a file that is
   /// made or extended is allocated now, where the file system can.
   ///
-  /// A write that is complete can be read from the file by anybody; it is not synced, so a crash of the system may lose
-  /// it. Where memory, offset and length are aligned (4 KiB always will do) the page cache is passed by. A read that
-  /// meets the file's end, because it was truncated, fails with kOutOfRange. unregister_memory() closes the file.
+  /// A write that is complete can be read from the file by anybody; it is not synced, so a crash of the system, or an
+  /// error that the file system meets later, may lose it. Where memory, offset and length are aligned (4 KiB will do
+  /// nearly everywhere) the page cache is passed by. A read that meets the file's end, because it was truncated, fails
+  /// with kOutOfRange. unregister_memory() closes the file.
   /// @return kNotFound, kPermissionDenied; kInvalidArgument (no file or device, empty, too small to be read only);
   /// kExhausted (no room, no descriptor); kUnavailable (a device that is mounted or registered to be written already).
   /// Blocks as long as the file system takes to open and allocate.

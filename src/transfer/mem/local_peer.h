@@ -1,6 +1,5 @@
-// LocalPeer: the engine as a peer of itself. Calls go to the handlers without a socket; bulk goes by mem, or by
-// file if it names one. Its epoch
-// ends with the engine. Loop thread only.
+// LocalPeer: the engine as a peer of itself. Calls go to the handlers without a socket; bulk goes by mem, or by file if
+// it names one. Its epoch ends with the engine. Loop thread only.
 #pragma once
 
 #include "transfer/call_table.h"
