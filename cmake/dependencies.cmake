@@ -26,6 +26,8 @@ find_library(ISAL_LIBRARY isal REQUIRED)
 # machine to machine, and wrongly on some; hwloc knows.
 find_path(HWLOC_INCLUDE hwloc.h REQUIRED)
 find_library(HWLOC_LIBRARY hwloc REQUIRED)
+# io_uring for files and block devices: its rings are memory shared with the kernel, whose barriers are not ours to write.
+find_library(URING_LIBRARY uring REQUIRED)
 # Unit tests.
 find_package(GTest 1.12 REQUIRED)
 

@@ -184,6 +184,7 @@ void Core::revoke(SegmentHandle segment) {
 void Core::pool_gone(std::uint64_t pool) {
   context_.loop->post([this, pool] {
     for (const auto& [handle, peer] : remotes_) peer->pool_gone(pool);
+    local_->pool_gone(pool);
   });
 }
 

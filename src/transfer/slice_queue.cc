@@ -48,6 +48,7 @@ void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
   entry.transport = hooks_.choose(entry.slice, refused);
   const Slice slice = entry.slice;
   Transport* const transport = entry.transport;
+  entry.batch->transport = transport->name();
   in_flight_.insert_or_assign(static_cast<std::uint64_t>(id), std::move(entry));
   transport->start(id, slice);
 }
@@ -163,7 +164,10 @@ void SliceQueue::finish(const BatchPtr& batch) {
   context_.loop->cancel(batch->timer);
   for (const SegmentHandle segment : batch->held) context_.segments.release(segment);
   batch->held.clear();
-  if (!batch->status.ok()) context_.stats.batch_failed(hooks_.peer_name(), hooks_.transport_name());
+  if (!batch->status.ok()) {
+    context_.stats.batch_failed(hooks_.peer_name(),
+                                batch->transport.empty() ? hooks_.transport_name() : batch->transport);
+  }
   std::erase(running_, batch);
   if (!batch->done) return;
   context_.executor.post(

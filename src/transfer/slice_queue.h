@@ -35,7 +35,7 @@ class SliceQueue final : public SliceSink {
     /// Forgets a notify in flight.
     std::function<void(std::uint64_t)> forget_notify;
     std::function<std::uint64_t()> next_id;
-    /// For statistics: the peer's name, and the transport that bulk takes now.
+    /// For statistics: the peer's name, and the transport that bulk takes now (for a batch that took none).
     std::function<std::string_view()> peer_name;
     std::function<std::string_view()> transport_name;
   };

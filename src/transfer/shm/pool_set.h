@@ -24,6 +24,7 @@ class PoolSet {
   struct Place {
     std::uint64_t pool = 0;
     std::uint64_t offset = 0;
+    std::uint64_t pool_bytes = 0;
   };
 
   PoolSet() = default;
