@@ -6,7 +6,7 @@
 
 namespace mooncake::transfer {
 
-std::unique_ptr<FileQueue> make_file_queue(IoLoop& loop, const PoolSet& pools, FileQueue::Completed completed) {
+std::unique_ptr<FileQueue> make_file_queue(net::EventLoop& loop, const PoolSet& pools, FileQueue::Completed completed) {
   Result<std::unique_ptr<FileQueue>> ring = RingQueue::create(loop, pools, completed);
   if (ring.ok()) return std::move(*ring);
   log_info("transfer: files are moved by {} threads, without io_uring: {}", kFileThreads, ring.status().message());

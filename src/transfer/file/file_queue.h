@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "base/bytes.h"
-#include "transfer/io_loop.h"
+#include "net/event_loop.h"
 #include "transfer/shm/pool_set.h"
 
 namespace mooncake::transfer {
@@ -46,9 +46,10 @@ class FileQueue {
 };
 
 /// How a FileTransport gets its queue.
-using FileQueueFactory = std::function<std::unique_ptr<FileQueue>(IoLoop&, const PoolSet&, FileQueue::Completed)>;
+using FileQueueFactory =
+    std::function<std::unique_ptr<FileQueue>(net::EventLoop&, const PoolSet&, FileQueue::Completed)>;
 
 /// The best that this process may use: a ring, else threads.
-std::unique_ptr<FileQueue> make_file_queue(IoLoop& loop, const PoolSet& pools, FileQueue::Completed completed);
+std::unique_ptr<FileQueue> make_file_queue(net::EventLoop& loop, const PoolSet& pools, FileQueue::Completed completed);
 
 }  // namespace mooncake::transfer

@@ -16,6 +16,7 @@ class Queues : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     if (GetParam() && !has_io_uring()) GTEST_SKIP() << "this kernel or sandbox has no io_uring";
+    loop_->start();
     on_loop([this] {
       const FileQueue::Completed completed = [this](std::uint64_t id, std::int64_t moved) {
         EXPECT_TRUE(loop_->is_current());
@@ -27,8 +28,9 @@ class Queues : public testing::TestWithParam<bool> {
     });
   }
   void TearDown() override {
-    on_loop([this] { queue_.reset(); });
+    if (queue_) on_loop([this] { queue_.reset(); });
     loop_->stop();
+    loop_->join();
   }
   /// Runs `task` on the loop and waits for it.
   void on_loop(const std::function<void()>& task) {
@@ -66,7 +68,7 @@ class Queues : public testing::TestWithParam<bool> {
 
   TempFolder folder_;
   PoolSet pools_;
-  std::unique_ptr<IoLoop> loop_ = IoLoop::create();
+  std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::create("test-loop");
   bool inside_ = false;  // of a task of ours, on the loop
   std::unique_ptr<FileQueue> queue_;
   std::map<std::uint64_t, std::int64_t> moved_;

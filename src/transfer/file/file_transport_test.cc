@@ -39,11 +39,14 @@ class FakeQueue final : public FileQueue {
 class FileTransportTest : public testing::Test, public SliceSink {
  protected:
   FileTransportTest() {
-    context_.loop = IoLoop::create();
+    context_.loop->start();
     file_ = add();
     direct_ = (*OpenFile::open(path_, {}))->fits_direct({memory_.data(), kPage}, 0);
   }
-  ~FileTransportTest() override { context_.loop->stop(); }
+  ~FileTransportTest() override {
+    context_.loop->stop();
+    context_.loop->join();
+  }
 
   SegmentHandle add() { return *context_.segments.add_file(*OpenFile::open(path_, {.writable = true, .bytes = 0})); }
   void start(std::uint64_t id, Op op, std::size_t bytes, std::uint64_t offset = 0) {
@@ -72,7 +75,7 @@ class FileTransportTest : public testing::Test, public SliceSink {
   TempFolder folder_;
   const std::string path_ = folder_.file("a", noise(64 * kPage, 1));
   std::unique_ptr<net::EventLoop> executor_ = net::EventLoop::create("test");
-  Context context_{{}, *executor_, 1000};
+  Context context_{{}, executor_.get(), 1000};
   std::unique_ptr<Aligned> aligned_ = std::make_unique<Aligned>();
   std::span<std::byte> memory_{*aligned_};
   bool direct_ = false;  // whether this file system has O_DIRECT
@@ -81,7 +84,7 @@ class FileTransportTest : public testing::Test, public SliceSink {
   std::map<std::uint64_t, Slice> slices_;
   std::map<std::uint64_t, Status> reports_;
   FakeQueue::Seen seen_;
-  FileTransport transport_{context_, *this, [this](IoLoop&, const PoolSet&, FileQueue::Completed completed) {
+  FileTransport transport_{context_, *this, [this](net::EventLoop&, const PoolSet&, FileQueue::Completed completed) {
                              return std::make_unique<FakeQueue>(seen_, std::move(completed));
                            }};
 };

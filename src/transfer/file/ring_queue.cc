@@ -22,7 +22,7 @@ constexpr Millis kSubmitPause{1};
 
 }  // namespace
 
-Result<std::unique_ptr<FileQueue>> RingQueue::create(IoLoop& loop, const PoolSet& pools, Completed completed) {
+Result<std::unique_ptr<FileQueue>> RingQueue::create(net::EventLoop& loop, const PoolSet& pools, Completed completed) {
   std::unique_ptr<RingQueue> queue(new RingQueue(loop, std::move(completed)));
   MC_RETURN_IF_ERROR(queue->open(pools));
   return std::unique_ptr<FileQueue>(std::move(queue));
@@ -128,7 +128,7 @@ void RingQueue::enter_kernel() {
     if (submitted > 0 || submitted == -EINTR) continue;
     CHECK(submitted == 0 || submitted == -EAGAIN || submitted == -EBUSY || submitted == -ENOMEM);
     flush_planned_ = true;
-    loop_.at(IoLoop::now() + kSubmitPause, [this, alive = std::weak_ptr(alive_)] {
+    loop_.post_at(loop_.clock().now() + kSubmitPause, [this, alive = std::weak_ptr(alive_)] {
       if (!alive.expired()) flush();
     });
     return;

@@ -18,7 +18,7 @@ namespace mooncake::transfer {
 class RingQueue final : public FileQueue {
  public:
   /// @return kUnsupported if this process may not use io_uring, or the kernel has none: the message says why.
-  static Result<std::unique_ptr<FileQueue>> create(IoLoop& loop, const PoolSet& pools, Completed completed);
+  static Result<std::unique_ptr<FileQueue>> create(net::EventLoop& loop, const PoolSet& pools, Completed completed);
   ~RingQueue() override;
 
   void submit(const FileOp& op) override;
@@ -26,7 +26,7 @@ class RingQueue final : public FileQueue {
   void pool_gone(std::uint64_t pool) override { fixed_->pool_gone(pool); }
 
  private:
-  RingQueue(IoLoop& loop, Completed completed) : loop_(loop), completed_(std::move(completed)) {}
+  RingQueue(net::EventLoop& loop, Completed completed) : loop_(loop), completed_(std::move(completed)) {}
 
   Status open(const PoolSet& pools);
   void plan_flush();
@@ -38,11 +38,11 @@ class RingQueue final : public FileQueue {
   void on_events();
   std::optional<std::int64_t> reap(const io_uring_cqe& entry, std::uint64_t& id);
 
-  IoLoop& loop_;
+  net::EventLoop& loop_;
   const Completed completed_;
   io_uring ring_{};
   bool open_ = false;
-  std::unique_ptr<FdWatch> events_;
+  std::unique_ptr<net::FdWatch> events_;
   std::optional<FixedBuffers> fixed_;
   bool flush_planned_ = false;
   std::deque<FileOp> waiting_;                                  // in order

@@ -20,7 +20,7 @@ std::int64_t move(const FileOp& op) {
 
 }  // namespace
 
-ThreadQueue::ThreadQueue(IoLoop& loop, Completed completed) : loop_(loop), completed_(std::move(completed)) {
+ThreadQueue::ThreadQueue(net::EventLoop& loop, Completed completed) : loop_(loop), completed_(std::move(completed)) {
   for (std::size_t i = 0; i < kFileThreads; ++i) threads_.emplace_back([this] { work(); });
 }
 

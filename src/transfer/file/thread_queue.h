@@ -17,7 +17,7 @@ inline constexpr std::size_t kFileThreads = 8;
 
 class ThreadQueue final : public FileQueue {
  public:
-  ThreadQueue(IoLoop& loop, Completed completed);
+  ThreadQueue(net::EventLoop& loop, Completed completed);
   ~ThreadQueue() override;
 
   void submit(const FileOp& op) override EXCLUDES(mutex_);
@@ -28,7 +28,7 @@ class ThreadQueue final : public FileQueue {
   void work() EXCLUDES(mutex_);
   void complete(std::uint64_t id, std::int64_t moved);
 
-  IoLoop& loop_;
+  net::EventLoop& loop_;
   const Completed completed_;
   std::size_t ops_ = 0;                                               // taken and not completed; loop thread
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted completions
