@@ -50,7 +50,8 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   CHECK(state_ == State::kConnecting);
   state_ = State::kLive;
   hello_ = hello;
-  tcp_ = std::make_unique<TcpTransport>(context_, queue_, hello_.node_name);
+  const std::size_t rails = std::max(hello_.rails.size(), context_.hello.rails.size()) + 1;
+  tcp_ = std::make_unique<TcpTransport>(context_, queue_, hello_.node_name, rails);
   messenger_ = connection.get();
   add(std::move(connection), link);
   send_messages();
@@ -65,6 +66,9 @@ void RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
   const bool fenced = std::ranges::find(unknown_, link.id) != unknown_.end();
   if (fenced || fences_.contains(link.id) || tcp_->connections().find(link.id) != nullptr || link.id == shm_link_) {
     return connection->close({Code::kStale, "this connection was over before it began"}, true);
+  }
+  if (link.rail >= tcp_->rail_count()) {
+    return connection->close({Code::kCorrupt, fmt::format("rail {} of {}", link.rail, tcp_->rail_count())}, true);
   }
   connection->set_handler(*this);
   if (!link.dialled) {

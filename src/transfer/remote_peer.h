@@ -39,8 +39,8 @@ inline constexpr std::size_t kAnsweringMax = 8192;
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
 /// How often paths are looked at while something is under way on them: a fraction of kRailSilence.
 inline constexpr Millis kPathCheck{100};
-/// No rail has that number.
-inline constexpr std::uint8_t kNoRail = 0xff;
+/// Where the unix connection is: on none.
+inline constexpr std::uint8_t kOffRails = 0xff;
 /// Connections that the peer has fenced before they were known here; each is one that broke in its first milliseconds.
 inline constexpr std::size_t kFencedUnknownMax = 64;
 /// How long batches wait for shm before they take tcp.

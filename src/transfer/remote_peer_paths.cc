@@ -29,7 +29,7 @@ void RemotePeer::lose_shm(const Status& why) {
   context_.stats.connection_lost(hello_.node_name, shm_->name());
   shm_->stop(why);
   queue_.open();
-  fence(shm_link_, kNoRail);
+  fence(shm_link_, kOffRails);
 }
 
 void RemotePeer::fence(std::uint64_t connection_id, std::uint8_t rail) {

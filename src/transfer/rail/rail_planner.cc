@@ -38,6 +38,14 @@ Result<RailId> RailPlanner::start_again(std::size_t bytes, std::span<const doubl
   return rail;
 }
 
+RailId RailPlanner::start_anyway(std::size_t bytes, RailId rail, Instant now) {
+  static_cast<void>(monitor_.try_use(rail, now));  // if it may be used, this is its probe
+  RailState& state = rails_.at(index(rail));
+  state.bytes_in_flight += bytes;
+  state.bandwidth.on_started(now);
+  return rail;
+}
+
 Result<RailId> RailPlanner::choose(std::size_t bytes, std::span<const double> weights, const RailSet& excluded,
                                    Instant now) const {
   CHECK(weights.size() == rails_.size());
@@ -57,10 +65,8 @@ Result<RailId> RailPlanner::choose(std::size_t bytes, std::span<const double> we
 }
 
 void RailPlanner::enter(RailId id, std::size_t bytes, Instant now) {
-  CHECK(monitor_.try_use(id, now));
-  RailState& rail = rails_.at(index(id));
-  rail.bytes_in_flight += bytes;
-  rail.bandwidth.on_started(now);
+  CHECK(monitor_.can_use(id, now));
+  start_anyway(bytes, id, now);
 }
 
 Status RailPlanner::refusal(std::span<const double> weights, const RailSet& excluded, Instant now) const {

@@ -57,6 +57,9 @@ class RailPlanner {
   /// Begins a slice again that has failed on the rails in `excluded`, as long as it was. @return as start().
   Result<RailId> start_again(std::size_t bytes, std::span<const double> weights, const RailSet& excluded, Instant now);
 
+  /// Begins a slice on that rail though it cools down: there is no other, and no other transport. @return `rail`.
+  RailId start_anyway(std::size_t bytes, RailId rail, Instant now);
+
   /// The slice of `bytes` on `rail` is in place.
   void on_done(RailId rail, std::size_t bytes, Instant now);
   /// It failed, and by the rail's fault: the rail cools down.

@@ -30,12 +30,22 @@ Connection* ConnectionSet::find(std::uint64_t id) const {
   return found == members_.end() ? nullptr : found->connection.get();
 }
 
-Connection& ConnectionSet::least_busy() const {
-  const auto queued = [](const Member& m) { return m.connection->queued_bytes(); };
-  return *std::ranges::min_element(members_.rbegin(), members_.rend(), {}, queued)->connection;
+Connection& ConnectionSet::least_busy(std::uint8_t rail) const {
+  const Member* best = nullptr;
+  for (const Member& member : members_) {
+    if (member.link.rail != rail) continue;
+    if (best == nullptr || member.connection->queued_bytes() <= best->connection->queued_bytes()) best = &member;
+  }
+  CHECK(best != nullptr);
+  return *best->connection;
 }
 
-Connection& ConnectionSet::next() { return *members_[turn_++ % members_.size()].connection; }
+Connection& ConnectionSet::next(std::uint8_t rail) {
+  for (;;) {
+    const Member& member = members_[turn_++ % members_.size()];
+    if (member.link.rail == rail) return *member.connection;
+  }
+}
 
 Connection& ConnectionSet::steady(std::uint8_t avoid) const {
   const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.link.rail != avoid; });

@@ -28,11 +28,13 @@ class ConnectionSet {
   /// Null if there is none.
   [[nodiscard]] Connection* find(std::uint64_t id) const;
 
-  /// The one with the least waiting to be sent; among equals the last, so that messages on the first wait least. There
-  /// must be one.
-  [[nodiscard]] Connection& least_busy() const;
-  /// Takes turns. There must be one.
-  Connection& next();
+  /// The one on `rail` with the least waiting to be sent; among equals the last, so that messages on the first wait
+  /// least. There must be one.
+  [[nodiscard]] Connection& least_busy(std::uint8_t rail) const;
+  /// Takes turns among those on `rail`. There must be one.
+  Connection& next(std::uint8_t rail);
+  /// The rail of the newest. There must be one.
+  [[nodiscard]] std::uint8_t any_rail() const { return members_.back().link.rail; }
   /// For messages: the oldest, and one that is not on rail `avoid` if there is any. There must be one.
   [[nodiscard]] Connection& steady(std::uint8_t avoid = 0xff) const;
 

@@ -6,9 +6,36 @@
 
 namespace mooncake::transfer {
 
-void TcpTransport::start(SliceId id, const Slice& slice) {
-  if (connections_.size() > 0) return send(id, slice);
-  sent_[static_cast<std::uint64_t>(id)] = nullptr;  // the peer is about to end
+TcpTransport::TcpTransport(Context& context, SliceQueue& queue, std::string peer, std::size_t rails)
+    : context_(context),
+      queue_(queue),
+      peer_(std::move(peer)),
+      planner_(std::move(*RailPlanner::create(rails, kTcpSlices))),
+      weights_(rails, 1.0) {}
+
+void TcpTransport::start(SliceId id, const Slice& slice) { send(id, slice); }
+
+/// Rails that cool down are better than none.
+RailId TcpTransport::choose_rail(std::size_t bytes) {
+  const Instant now = context_.loop->clock().now();
+  RailSet empty;
+  for (std::size_t rail = 0; rail < weights_.size(); ++rail) {
+    empty[rail] = connections_.size_on(static_cast<std::uint8_t>(rail)) == 0;
+  }
+  const Result<RailId> rail = planner_.start_again(bytes, weights_, empty, now);
+  if (rail.ok()) return *rail;
+  return planner_.start_anyway(bytes, RailId{connections_.any_rail()}, now);
+}
+
+void TcpTransport::settle(std::uint64_t request_id, Outcome outcome) {
+  const auto found = sent_.find(request_id);
+  if (found == sent_.end()) return;
+  const Sent sent = found->second;
+  sent_.erase(found);
+  if (sent.connection == nullptr) return;  // the planner was told when it was lost
+  const Instant now = context_.loop->clock().now();
+  if (outcome == Outcome::kDone) planner_.on_done(sent.rail, sent.bytes, now);
+  if (outcome == Outcome::kAbandoned) planner_.on_abandoned(sent.rail, sent.bytes, now);
 }
 
 void TcpTransport::send(SliceId id, const Slice& slice) {
@@ -17,9 +44,11 @@ void TcpTransport::send(SliceId id, const Slice& slice) {
   FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
   const bool write = slice.op == TransferRequest::Op::kWrite;
   header.kind = write ? FrameKind::kWrite : FrameKind::kRead;
+  const RailId rail = choose_rail(slice.local.size());
   // The answer to a read comes on the connection that asked: take turns, as what waits at the other end is not known.
-  Connection& connection = write ? connections_.least_busy() : connections_.next();
-  sent_[header.request_id] = &connection;
+  const auto on = static_cast<std::uint8_t>(rail);
+  Connection& connection = write ? connections_.least_busy(on) : connections_.next(on);
+  sent_[header.request_id] = {.connection = &connection, .rail = rail, .bytes = slice.local.size()};
   connection.send(OutFrame::make(header, range, {}, write ? ConstByteSpan(slice.local) : ConstByteSpan()));
 }
 
@@ -27,17 +56,18 @@ Abandoned TcpTransport::abandon(SliceId id, const Slice& slice) {
   const auto request_id = static_cast<std::uint64_t>(id);
   const auto sent = sent_.find(request_id);
   CHECK(sent != sent_.end());
-  if (sent->second == nullptr) {  // its connection is closed on this side: nothing touches the memory
+  Connection* const connection = sent->second.connection;
+  if (connection == nullptr) {  // closed on this side: nothing touches the memory
     sent_.erase(sent);
     return Abandoned::kForgotten;
   }
   if (slice.op == TransferRequest::Op::kRead) {
     divert_data(request_id);
-    sent->second->send(OutFrame::make({.kind = FrameKind::kCancel, .request_id = request_id}));
+    connection->send(OutFrame::make({.kind = FrameKind::kCancel, .request_id = request_id}));
     return Abandoned::kLetGo;
   }
-  if (sent->second->let_go(FrameKind::kWrite, request_id) != OutQueue::LetGo::kUnsent) return Abandoned::kLetGo;
-  sent_.erase(sent);
+  if (connection->let_go(FrameKind::kWrite, request_id) != OutQueue::LetGo::kUnsent) return Abandoned::kLetGo;
+  settle(request_id, Outcome::kAbandoned);
   return Abandoned::kForgotten;
 }
 
@@ -54,9 +84,11 @@ Link TcpTransport::lose(Connection& connection) {
     context_.segments.release(entry.second.segment);
     return true;
   });
-  for (auto& [request_id, on] : sent_) {
-    if (on != &connection) continue;
-    on = nullptr;
+  const Instant now = context_.loop->clock().now();
+  for (auto& [request_id, sent] : sent_) {
+    if (sent.connection != &connection) continue;
+    sent.connection = nullptr;
+    planner_.on_failed(sent.rail, sent.bytes, now);
     stranded_[link.id].push_back(request_id);
   }
   return link;
@@ -69,7 +101,7 @@ void TcpTransport::begin_again(std::uint64_t connection_id) {
   stranded_.erase(found);
   for (const std::uint64_t id : ids) {
     const auto sent = sent_.find(id);
-    if (sent == sent_.end() || sent->second != nullptr) continue;  // given up
+    if (sent == sent_.end() || sent->second.connection != nullptr) continue;  // given up
     const Slice* slice = queue_.find(SliceId{id});
     CHECK(slice != nullptr);
     if (queue_.wanted(SliceId{id})) {
@@ -137,16 +169,17 @@ Status TcpTransport::on_done(const FrameHeader& header, std::string_view payload
   const Slice* slice = queue_.find(SliceId{header.request_id});
   if (slice == nullptr) return {};  // given up
   const auto sent = sent_.find(header.request_id);
-  if (sent == sent_.end() || sent->second == nullptr) return {Code::kCorrupt, "an answer to what was not asked here"};
+  if (sent == sent_.end() || sent->second.connection == nullptr)
+    return {Code::kCorrupt, "an answer to what was not asked here"};
   const Status status = decode_status(header.argument, payload);
   if (slice->op == TransferRequest::Op::kRead) {
     if (status.ok()) return {Code::kCorrupt, "a read was answered without data"};
     divert_data(header.request_id);
   } else {
     // A peer that answers before it has read everything must not make us send memory that is not ours any more.
-    sent->second->let_go(FrameKind::kWrite, header.request_id);
+    sent->second.connection->let_go(FrameKind::kWrite, header.request_id);
   }
-  sent_.erase(sent);
+  settle(header.request_id, status.ok() ? Outcome::kDone : Outcome::kAbandoned);
   queue_.on_slice_done(SliceId{header.request_id}, status);
   return {};
 }
@@ -181,7 +214,8 @@ Status TcpTransport::begin_data(const Connection& from, const FrameHeader& heade
   const Slice* slice = queue_.find(SliceId{header.request_id});
   if (slice == nullptr) return {};  // given up long ago
   const auto sent = sent_.find(header.request_id);
-  if (sent == sent_.end() || sent->second != &from) return {Code::kCorrupt, "data for what was not asked here"};
+  if (sent == sent_.end() || sent->second.connection != &from)
+    return {Code::kCorrupt, "data for what was not asked here"};
   if (slice->op != TransferRequest::Op::kRead) return {Code::kCorrupt, "a write was answered with data"};
   if (slice->local.size() != range.length) return {Code::kCorrupt, "a read was answered with another length"};
   to = queue_.landing(SliceId{header.request_id}).data();
@@ -195,7 +229,7 @@ Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, co
   landings_.erase(found);
   if (header.kind == FrameKind::kData) {
     MC_RETURN_IF_ERROR(landing.status);
-    sent_.erase(header.request_id);
+    settle(header.request_id, Outcome::kDone);
     queue_.on_slice_done(SliceId{header.request_id}, {});
     return {};
   }

@@ -1,9 +1,9 @@
 // TcpTransport: bulk over the TCP connections to one peer, both as the side that asks and as the side that serves.
 //
 // A write frame carries its data; the target checks the range when the head has come, lets the data land in it, and
-// answers done. A read is answered by a data frame that lands in the range that asked. Slices go to the connection with
-// the least waiting, so large transfers spread over all of them. What lands, and what is being sent, can be let go at
-// once: late bytes are thrown away, unsent ones are copied.
+// answers done. A read is answered by a data frame that lands in the range that asked. A slice takes the rail on which
+// it arrives first (rail_planner.h), and there the connection with the least waiting. What lands, and what is being
+// sent, can be let go at once: late bytes are thrown away, unsent ones are copied.
 //
 // When a connection is lost its slices wait until the peer has said that nothing of it can reach its memory any more;
 // then they begin again on another. Both ways a slice moves the same bytes to the same place, so it may move them
@@ -18,6 +18,7 @@
 
 #include "transfer/connection.h"
 #include "transfer/context.h"
+#include "transfer/rail/rail_planner.h"
 #include "transfer/slice_queue.h"
 #include "transfer/tcp/connection_set.h"
 #include "transfer/transport.h"
@@ -29,11 +30,11 @@ inline constexpr std::size_t kAnsweredReadsMax = 4096;
 
 class TcpTransport final : public Transport {
  public:
-  /// `peer` is the peer's name in statistics.
-  TcpTransport(Context& context, SliceQueue& queue, std::string peer)
-      : context_(context), queue_(queue), peer_(std::move(peer)) {}
+  /// `peer` is the peer's name in statistics; `rails` how many there are, at most kEndpointsMax.
+  TcpTransport(Context& context, SliceQueue& queue, std::string peer, std::size_t rails);
 
   ConnectionSet& connections() { return connections_; }
+  [[nodiscard]] std::size_t rail_count() const { return weights_.size(); }
   /// The connection is over: it is taken out, what the peer asked on it is let go of, and our slices on it wait for
   /// begin_again(). @return its names; id 0 if it is not one of ours.
   Link lose(Connection& connection);
@@ -61,6 +62,12 @@ class TcpTransport final : public Transport {
   void close(const Status& reason, bool tell);
 
  private:
+  /// A slice of ours that was sent.
+  struct Sent {
+    Connection* connection = nullptr;  // null: lost, it waits for begin_again()
+    RailId rail{};
+    std::size_t bytes = 0;
+  };
   /// A bulk payload that is arriving on a connection.
   struct Landing {
     FrameKind kind = FrameKind::kData;
@@ -76,6 +83,9 @@ class TcpTransport final : public Transport {
   };
 
   void send(SliceId id, const Slice& slice);
+  RailId choose_rail(std::size_t bytes);
+  enum class Outcome : std::uint8_t { kDone, kAbandoned };
+  void settle(std::uint64_t request_id, Outcome outcome);
   void take_back(std::uint64_t request_id);
   void divert_data(std::uint64_t request_id);
   Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, std::byte*& to);
@@ -85,7 +95,9 @@ class TcpTransport final : public Transport {
   SliceQueue& queue_;
   const std::string peer_;
   ConnectionSet connections_;
-  absl::flat_hash_map<std::uint64_t, Connection*> sent_;  // our slices, by request id; null: waits for begin_again()
+  absl::flat_hash_map<std::uint64_t, Sent> sent_;  // by request id
+  RailPlanner planner_;
+  const std::vector<double> weights_;  // of the rails: addresses say nothing of distance
   absl::flat_hash_map<std::uint64_t, std::vector<std::uint64_t>> stranded_;  // those, by lost connection
   absl::flat_hash_map<Connection*, Landing> landings_;
   absl::flat_hash_map<std::uint64_t, Answer> answers_;
