@@ -98,6 +98,10 @@ void Connection::read() {
   }
 }
 
+void Connection::send_with_next(OutFrame frame) {
+  if (open()) out_.push(std::move(frame));
+}
+
 void Connection::send(OutFrame frame) {
   if (!open()) return;
   out_.push(std::move(frame));

@@ -53,6 +53,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
 
   /// Queues a frame. Never calls back from inside. No-op after close().
   void send(OutFrame frame);
+  /// Queues a frame that may wait for the next one: it leaves with whatever is sent next. The caller sees to that.
+  void send_with_next(OutFrame frame);
   /// See OutQueue::let_go.
   OutQueue::LetGo let_go(FrameKind kind, std::uint64_t request_id) { return out_.let_go(kind, request_id); }
   /// See OutQueue::take_out.

@@ -36,6 +36,7 @@ class CopyQueue {
  public:
   explicit CopyQueue(net::EventLoop& loop) : loop_(loop) {}
 
+  [[nodiscard]] bool empty() const { return jobs_.empty(); }
   /// `done` never runs inside this call.
   void push(CopyJob job);
   /// Takes a job out; its memory is untouched from here on. @return false if there is none; else `done` has run, with

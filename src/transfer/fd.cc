@@ -151,6 +151,15 @@ int socket_error(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
+void keep_near(int fd) {
+  Endpoint there;
+  there.size = sizeof there.address;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&there.address), &there.size) != 0) return;
+  const Result<Endpoint> here = local_endpoint(fd);
+  if (!here.ok() || format_endpoint(with_port(*here, 0)) != format_endpoint(with_port(there, 0))) return;
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kHostSendBytes, sizeof kHostSendBytes);
+}
+
 void set_keep_alive(int fd) {
   const auto set = [fd](int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); };
   set(SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -42,6 +42,7 @@ void Handshake::accept(UniqueFd socket) {
 }
 
 void Handshake::greet() {
+  if (role_ != ConnectionRole::kShm) keep_near(dialing_->fd());
   connection_ = Connection::create(*context_.loop, std::move(dialing_), *this);
   Hello hello = context_.hello;
   hello.role = role_;

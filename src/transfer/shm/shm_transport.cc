@@ -20,6 +20,14 @@ std::array<std::byte, 16> encode_pair(std::uint64_t first, std::uint64_t second)
   return bytes;
 }
 
+OutFrame done_frame(std::uint64_t id, const Status& status, std::uint16_t flags) {
+  const FrameHeader header{.kind = FrameKind::kDone,
+                           .flags = flags,
+                           .request_id = id,
+                           .argument = static_cast<std::uint32_t>(status.code())};
+  return OutFrame::make(header, {}, status.message().substr(0, kReasonBytesMax));
+}
+
 }  // namespace
 
 Result<pid_t> peer_process(int fd) {
@@ -50,11 +58,15 @@ void ShmTransport::send(FrameKind kind, std::uint64_t id, ConstByteSpan small, s
 }
 
 void ShmTransport::send_done(std::uint64_t id, const Status& status, std::uint16_t flags) {
-  const FrameHeader header{.kind = FrameKind::kDone,
-                           .flags = flags,
-                           .request_id = id,
-                           .argument = static_cast<std::uint32_t>(status.code())};
-  connection_->send(OutFrame::make(header, {}, status.message().substr(0, kReasonBytesMax)));
+  connection_->send(done_frame(id, status, flags));
+}
+
+/// Answers about a copy that has ended, with others if more are about to end. The last of them always goes at once.
+void ShmTransport::answer(OutFrame frame, std::size_t bytes) {
+  unanswered_ += bytes;
+  if (!copies_.empty() && unanswered_ < kAnswerBytes) return connection_->send_with_next(std::move(frame));
+  unanswered_ = 0;
+  connection_->send(std::move(frame));
 }
 
 bool ShmTransport::carries(const Slice& slice) const {
@@ -224,7 +236,7 @@ void ShmTransport::end_pull(std::uint64_t id, SegmentHandle segment, std::size_t
   pulls_.erase(id);
   context_.segments.release(segment);
   if (status.ok()) context_.stats.received(peer_, name(), bytes);
-  send_done(id, status, status.code() == Code::kPermissionDenied ? kFlagOtherTransport : 0);
+  answer(done_frame(id, status, status.code() == Code::kPermissionDenied ? kFlagOtherTransport : 0), bytes);
 }
 
 Status ShmTransport::on_grant(const FrameHeader& header, std::string_view payload) {
@@ -263,7 +275,7 @@ Status ShmTransport::on_granted(const FrameHeader& header, std::string_view payl
   if (source.length != slice->local.size()) return {Code::kCorrupt, "a grant of another length"};
   const ByteSpan local = queue_.landing(SliceId{id});
   if (local.empty()) {  // given up meanwhile
-    end_read(id, {Code::kCancelled, "given up"});
+    end_read(id, 0, {Code::kCancelled, "given up"});
     return {};
   }
   CopyJob job;
@@ -271,18 +283,19 @@ Status ShmTransport::on_granted(const FrameHeader& header, std::string_view payl
   job.to = local.data();
   job.bytes = local.size();
   if (const Status status = resolve(source, job); !status.ok()) {
-    end_read(id, status);
+    end_read(id, 0, status);
     return {};
   }
-  job.done = [this, id](const Status& status) { end_read(id, status); };
+  job.done = [this, id, bytes = job.bytes](const Status& status) { end_read(id, bytes, status); };
   reads_.insert(id);
   copies_.push(std::move(job));
   return {};
 }
 
-void ShmTransport::end_read(std::uint64_t id, const Status& status) {
+void ShmTransport::end_read(std::uint64_t id, std::size_t bytes, const Status& status) {
   reads_.erase(id);
-  send(FrameKind::kShmRelease, id, {}, status.ok() ? 1 : 0);
+  const FrameHeader header{.kind = FrameKind::kShmRelease, .request_id = id, .argument = status.ok() ? 1u : 0u};
+  answer(OutFrame::make(header), bytes);
   if (status.code() == Code::kPermissionDenied) {
     queue_.on_slice_refused(SliceId{id});
   } else {
