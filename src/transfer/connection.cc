@@ -75,6 +75,17 @@ Status Connection::take_in(std::size_t count, std::size_t in_place) {
 }
 
 void Connection::read() {
+  const std::shared_ptr<Connection> self = shared_from_this();  // the handler may drop us
+  reading_ = true;
+  read_some();
+  reading_ = false;
+  if (flush_after_read_) {
+    flush_after_read_ = false;
+    flush();
+  }
+}
+
+void Connection::read_some() {
   std::size_t turn = 0;
   while (open()) {
     const ByteSpan landing = reader_.landing();
@@ -111,6 +122,10 @@ void Connection::send(OutFrame frame) {
   }
   if (flushing_) return;
   flushing_ = true;
+  if (reading_) {  // what is said in answer to what came leaves when all of it has been read
+    flush_after_read_ = true;
+    return;
+  }
   loop_.post([self = shared_from_this()] { self->flush(); });
 }
 

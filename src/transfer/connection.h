@@ -79,6 +79,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Status on_bulk_end(const FrameHeader& header, const BulkRange& range) override;
 
   void read();
+  void read_some();
   ssize_t receive(ByteSpan landing);
   Status take_in(std::size_t count, std::size_t in_place);
   void flush();
@@ -92,7 +93,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Handler* handler_;
   FrameReader reader_;
   OutQueue out_;
-  bool flushing_ = false;  // a flush is posted, or waits for the socket
+  bool flushing_ = false;  // a flush is posted, or waits for the socket, or comes at the end of read()
+  bool reading_ = false;   // inside read()
+  bool flush_after_read_ = false;
   bool overfull_ = false;
   std::array<std::byte, kStagingBytes> staging_;
   std::deque<UniqueFd> fds_;

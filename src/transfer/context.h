@@ -23,6 +23,9 @@ struct Context {
         segments(seed),
         handlers(executor) {}
 
+  /// True on the loop if that is also where the user's callbacks belong: then they need not be posted.
+  [[nodiscard]] bool callbacks_here() const { return &executor == loop.get() && loop->is_current(); }
+
   const TransferConfig config;
   const std::unique_ptr<net::EventLoop> loop;  ///< owns all sockets, peers and operations of the engine
   Executor& executor;                          ///< runs the user's callbacks

@@ -80,6 +80,10 @@ LocalPeer::PostReply Core::post_reply() {
     const std::shared_ptr<Core> self = weak.lock();
     if (!self) return;
     Core* const core = self.get();
+    if (core->context_.loop->is_current()) {
+      if (Peer* found = core->find(peer)) found->reply(request_id, std::move(result));
+      return;
+    }
     core->context_.loop->post([core, peer, request_id, result = std::move(result)]() mutable {
       if (Peer* found = core->find(peer)) found->reply(request_id, std::move(result));
     });
@@ -124,20 +128,28 @@ Peer* Core::find(PeerHandle peer) {
 }
 
 void Core::call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
-  CallCallback posted = [&executor = context_.executor, done = std::move(done)](Result<std::string> result) mutable {
-    executor.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+  // An answer may be given right where it came. A failure may not: it can come from within this call, or while the peer
+  // ends.
+  CallCallback posted = [&context = context_, done = std::move(done)](Result<std::string> result) mutable {
+    if (result.ok() && context.callbacks_here()) return done(std::move(result));
+    context.executor.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
   };
   if (payload.size() > kMessageBytesMax) {
     return posted(Status(Code::kInvalidArgument, fmt::format("a message of {} bytes, at most {} can be sent",
                                                              payload.size(), kMessageBytesMax)));
   }
+  if (context_.loop->is_current()) return call_here(peer, method, std::move(payload), deadline, std::move(posted));
   context_.loop->post(
       [this, peer, method, payload = std::move(payload), deadline, posted = std::move(posted)]() mutable {
-        Peer* const found = find(peer);
-        if (stopping_) return posted(Status(Code::kCancelled, "the transfer engine ends"));
-        if (found == nullptr) return posted(directory_.why_gone(peer));
-        found->call(method, std::move(payload), deadline, std::move(posted));
+        call_here(peer, method, std::move(payload), deadline, std::move(posted));
       });
+}
+
+void Core::call_here(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
+  Peer* const found = find(peer);
+  if (stopping_) return done(Status(Code::kCancelled, "the transfer engine ends"));
+  if (found == nullptr) return done(directory_.why_gone(peer));
+  found->call(method, std::move(payload), deadline, std::move(done));
 }
 
 void Core::refuse(const std::shared_ptr<Batch::State>& batch, const Status& why) {

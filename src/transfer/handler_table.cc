@@ -13,13 +13,18 @@ void HandlerTable::on_peer_lost(PeerLostHandler handler) {
   lost_.push_back(std::make_shared<const PeerLostHandler>(std::move(handler)));
 }
 
-bool HandlerTable::dispatch(PeerHandle from, std::uint32_t method, std::string payload, Responder::Send send) {
+bool HandlerTable::dispatch(PeerHandle from, std::uint32_t method, std::string payload, Responder::Send send,
+                            bool here) {
   std::shared_ptr<const Handler> handler;
   {
     MutexLock lock(mutex_);
     const auto found = handlers_.find(method);
     if (found == handlers_.end()) return false;
     handler = found->second;
+  }
+  if (here) {
+    (*handler)(from, std::move(payload), Responder(std::move(send)));
+    return true;
   }
   executor_.post([handler = std::move(handler), from, payload = std::move(payload),
                   responder = Responder(std::move(send))]() mutable {

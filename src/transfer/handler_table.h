@@ -20,8 +20,10 @@ class HandlerTable {
   void serve(std::uint16_t method, Handler handler) EXCLUDES(mutex_);
   void on_peer_lost(PeerLostHandler handler) EXCLUDES(mutex_);
 
-  /// Posts the call to its handler. @return false, with nothing posted, if the method has none.
-  bool dispatch(PeerHandle from, std::uint32_t method, std::string payload, Responder::Send send) EXCLUDES(mutex_);
+  /// Posts the call to its handler, or runs it now if `here` is where it belongs. @return false, with nothing done, if
+  /// the method has none.
+  bool dispatch(PeerHandle from, std::uint32_t method, std::string payload, Responder::Send send, bool here)
+      EXCLUDES(mutex_);
   /// Posts the news of a lost peer.
   void peer_lost(PeerHandle peer) EXCLUDES(mutex_);
 

@@ -201,7 +201,8 @@ void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
       post(handle, id, std::move(result));
     };
   }
-  if (!context_.handlers.dispatch(handle_, header.argument, std::move(payload), std::move(send))) {
+  if (!context_.handlers.dispatch(handle_, header.argument, std::move(payload), std::move(send),
+                                  context_.callbacks_here())) {
     return reply(id, Status(Code::kUnsupported, fmt::format("{} has no handler for method {}",
                                                             context_.config.node_name, header.argument)));
   }

@@ -31,8 +31,8 @@ SliceQueue::Hooks LocalPeer::queue_hooks() {
 
 void LocalPeer::notify(const SliceQueue::BatchPtr& batch) {
   const std::uint16_t method = batch->notify->method;
-  const bool served =
-      context_.handlers.dispatch(handle_, method, std::move(batch->notify->payload), [](const Result<std::string>&) {});
+  const bool served = context_.handlers.dispatch(
+      handle_, method, std::move(batch->notify->payload), [](const Result<std::string>&) {}, false);
   queue_.notify_done(
       batch, served ? Status() : Status(Code::kUnsupported, fmt::format("there is no handler for method {}", method)));
 }
@@ -45,7 +45,8 @@ void LocalPeer::call(std::uint16_t method, std::string payload, Deadline deadlin
   calls_.add(id, deadline, std::move(done));
   const bool served = context_.handlers.dispatch(
       handle_, method, std::move(payload),
-      [post = post_reply_, handle = handle_, id](Result<std::string> result) { post(handle, id, std::move(result)); });
+      [post = post_reply_, handle = handle_, id](Result<std::string> result) { post(handle, id, std::move(result)); },
+      false);
   if (!served)
     calls_.complete(id, Status(Code::kUnsupported, fmt::format("there is no handler for method {}", method)));
 }
