@@ -3,8 +3,11 @@
 namespace mooncake::transfer {
 
 void CallTable::add(std::uint64_t id, Deadline deadline, CallCallback done) {
-  const TimerId timer = loop_.post_at(
-      deadline, [this, id] { complete(id, Status(Code::kDeadlineExceeded, "no reply came before the deadline")); });
+  TimerId timer{0};
+  if (deadline != kNever) {
+    timer = loop_.post_at(
+        deadline, [this, id] { complete(id, Status(Code::kDeadlineExceeded, "no reply came before the deadline")); });
+  }
   calls_.emplace(id, Call{std::move(done), timer});
 }
 
