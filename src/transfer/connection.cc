@@ -178,11 +178,10 @@ void Connection::close(const Status& reason, bool tell) {
   if (!open()) return;
   if (tell) {
     FrameHeader header{.kind = FrameKind::kClose, .argument = static_cast<std::uint32_t>(reason.code())};
-    const OutFrame frame = OutFrame::make(header, {}, reason.message().substr(0, kReasonBytesMax));
     // Best effort, and only between frames: a close in the middle of another frame would be read as its payload.
     if (out_.between_frames()) {
-      static_cast<void>(::send(fd(), frame.head.data(), frame.head_bytes, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE));
-      static_cast<void>(::send(fd(), frame.payload.data(), frame.payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+      const std::string bytes = out_.last(OutFrame::make(header, {}, reason.message().substr(0, kReasonBytesMax)));
+      static_cast<void>(::send(fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
     }
     ::shutdown(fd(), SHUT_WR);
     // Unread input would turn the close into a reset, which can overtake the reason.

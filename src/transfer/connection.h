@@ -51,6 +51,11 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   /// Reports go to `handler` from now on. It must outlive the connection or its close().
   void set_handler(Handler& handler) { handler_ = &handler; }
 
+  /// Frames that are sent from now on carry MACs. Once.
+  void seal_with(std::unique_ptr<FrameMac> mac) { out_.seal_with(std::move(mac)); }
+  /// Frames that come after the current one must carry them: from inside Handler::on_frame, once.
+  void open_with(std::unique_ptr<FrameMac> mac) { reader_.open_with(std::move(mac)); }
+
   /// Queues a frame. Never calls back from inside. No-op after close().
   void send(OutFrame frame);
   /// See OutQueue::let_go.

@@ -23,11 +23,13 @@ Status Core::start() {
     return {Code::kInvalidArgument, fmt::format("node_name and cluster_id have at most {} bytes", kHelloStringMax)};
   }
   MC_ASSIGN_OR_RETURN(const Endpoint endpoint, parse_endpoint(config.listen));
-  if (!is_loopback(endpoint)) {
+  MC_RETURN_IF_ERROR(check_listen(config.auth, is_loopback(endpoint), config.listen));
+  if (is_any_address(endpoint)) {
     return {Code::kInvalidArgument,
-            fmt::format("{} is no loopback address: without authentication an engine listens on loopback only",
+            fmt::format("{} is not where peers reach this engine: listen on the address that they connect to",
                         config.listen)};
   }
+  MC_ASSIGN_OR_RETURN(context_.credentials, Credentials::load(config.auth, config.node_name));
   MC_ASSIGN_OR_RETURN(tcp_socket_, listen_tcp(endpoint));
   MC_ASSIGN_OR_RETURN(const Endpoint bound, local_endpoint(tcp_socket_.get()));
   Hello& hello = context_.hello;
@@ -36,7 +38,9 @@ Status Core::start() {
   hello.cluster_id = config.cluster_id;
   hello.node_name = config.node_name;
   hello.listen = format_endpoint(bound);
-  if (config.enable_shm) {
+  hello.auth = config.auth.mode;
+  hello.tenant = config.auth.tenant;
+  if (config.enable_shm && shm_allowed(config.auth)) {
     const std::string socket = fmt::format("mooncake-{:016x}{:016x}", random_seed(), hello.epoch);
     if (Result<UniqueFd> listening = listen_unix(socket); listening.ok()) {
       unix_socket_ = std::move(*listening);

@@ -63,6 +63,7 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
 
   Peer* find(PeerHandle peer);
   RemotePtr remote(PeerHandle handle, const PeerName& name);
+  static bool joins(const RemotePeer& peer, const Hello& hello);
   RemotePtr by_epoch(std::uint64_t epoch);
   void ended(PeerHandle handle, bool was_live, const Status& why);
 

@@ -54,6 +54,12 @@ void Core::accept_all(net::FdWatch& listener, bool unix_socket) {
   context_.loop->post_at(context_.loop->clock().now() + kAcceptPause, wait);
 }
 
+/// Whether a connection with that hello is of the live peer: of its epoch, and proven by the same identity.
+bool Core::joins(const RemotePeer& peer, const Hello& hello) {
+  return peer.live() && peer.hello().epoch == hello.epoch &&
+         (hello.identity.empty() || hello.identity == peer.hello().identity);
+}
+
 Core::RemotePtr Core::by_epoch(std::uint64_t epoch) {
   const auto found = epochs_.find(epoch);
   return found == epochs_.end() ? nullptr : found->second;
@@ -77,6 +83,7 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
   if (shm != unix_socket) return drop(handshake, Code::kCorrupt, "the hello's role does not fit the socket");
   const RemotePtr peer = by_epoch(hello->epoch);
   if (peer) {
+    if (!joins(*peer, *hello)) return drop(handshake, Code::kPermissionDenied, "that epoch is somebody else's");
     if (shm) return peer->add_shm(handshake.connection());
     if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
       return drop(handshake, Code::kExhausted, "too many connections from this peer");
@@ -128,7 +135,7 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     const Code code = hello.status().code() == Code::kPeerLost ? Code::kUnavailable : hello.status().code();
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
-  if (peer->live() && peer->hello().epoch == hello->epoch) {
+  if (joins(*peer, *hello)) {
     peer->add(handshake.connection());
     return dial_more(peer);
   }
@@ -149,7 +156,7 @@ void Core::dial_more(const RemotePtr& peer) {
     if (!socket.ok()) return log_debug("transfer: {}", socket.status().to_string());
     new_handshake(ConnectionRole::kExtra, [peer](Handshake& handshake, const Result<Hello>& hello) {
       if (!hello.ok()) return;
-      if (!peer->live() || hello->epoch != peer->hello().epoch) return drop(handshake, Code::kStale, "another epoch");
+      if (!joins(*peer, *hello)) return drop(handshake, Code::kStale, "another epoch");
       peer->add(handshake.connection());
     })->dial(std::move(*socket));
   }
@@ -167,7 +174,7 @@ void Core::dial_shm(const RemotePtr& peer) {
       return;
     }
     if (!hello.ok()) return peer->no_shm(true);
-    if (hello->epoch != peer->hello().epoch) {
+    if (!joins(*peer, *hello)) {
       drop(handshake, Code::kStale, "another epoch");
       return peer->no_shm(true);
     }

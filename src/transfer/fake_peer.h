@@ -143,6 +143,8 @@ class FakePeer {
       if (frame.end || frame.header.kind == kind) return frame;
     }
   }
+  /// Bytes that are no frame. @return whether they came.
+  bool receive_bytes(ByteSpan to) { return receive_raw(to.data(), to.size()); }
   /// Why the engine closed the connection; ok if it did so without a word.
   Status receive_close() {
     const Frame frame = receive(FrameKind::kClose);

@@ -96,6 +96,11 @@ bool is_loopback(const Endpoint& endpoint) {
   return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
 }
 
+bool is_any_address(const Endpoint& endpoint) {
+  const std::string text = format_endpoint(endpoint);
+  return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
+}
+
 Result<UniqueFd> listen_tcp(const Endpoint& endpoint) {
   UniqueFd fd(::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return unavailable("socket", errno);

@@ -23,6 +23,8 @@ Result<Endpoint> parse_endpoint(std::string_view text);
 /// The canonical text: two names of one endpoint give the same.
 std::string format_endpoint(const Endpoint& endpoint);
 [[nodiscard]] bool is_loopback(const Endpoint& endpoint);
+/// 0.0.0.0 or [::]: a place to listen, and none to connect to.
+[[nodiscard]] bool is_any_address(const Endpoint& endpoint);
 
 /// A listening, non-blocking socket. @return kUnavailable with the reason.
 Result<UniqueFd> listen_tcp(const Endpoint& endpoint);

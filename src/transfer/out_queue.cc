@@ -18,7 +18,34 @@ OutFrame OutFrame::make(FrameHeader header, ConstByteSpan small, std::string pay
   return frame;
 }
 
+void OutFrame::seal() {
+  std::memmove(head.data() + kHeaderBytes + kMacBytes, head.data() + kHeaderBytes, head_bytes - kHeaderBytes);
+  head_bytes += kMacBytes;
+  sealed = true;
+}
+
+void OutFrame::put_mac(FrameMac& mac, std::uint64_t place) {
+  if (number == place) return;
+  // Of a message all is covered, of bulk the range: one of the two is empty.
+  const ConstByteSpan small = ConstByteSpan(head).first(head_bytes).subspan(kHeaderBytes + kMacBytes);
+  CHECK(small.empty() || payload.empty());
+  const Mac value =
+      mac.compute(place, ConstByteSpan(head).first(kHeaderBytes), small.empty() ? as_bytes(payload) : small);
+  std::ranges::copy(value, head.begin() + kHeaderBytes);
+  number = place;
+}
+
+std::string OutQueue::last(OutFrame frame) {
+  CHECK(between_frames());
+  if (mac_) {
+    frame.seal();
+    frame.put_mac(*mac_, front_number_);
+  }
+  return std::string(reinterpret_cast<const char*>(frame.head.data()), frame.head_bytes) + frame.payload;
+}
+
 void OutQueue::push(OutFrame frame) {
+  if (mac_) frame.seal();
   bytes_ += frame.bytes();
   if (frame.bulk.empty()) {
     urgent_bytes_ += frame.bytes();
@@ -44,6 +71,7 @@ std::span<iovec> OutQueue::gather(int& fd) {
   fd = -1;
   std::size_t count = 0;
   std::size_t skip = front_sent_;
+  std::uint64_t number = front_number_;
   const auto add = [&](const void* data, std::size_t size) {
     const std::size_t skipped = std::min(skip, size);
     skip -= skipped;
@@ -54,6 +82,7 @@ std::span<iovec> OutQueue::gather(int& fd) {
     if (count + 3 > kGatherMax || (count > 0 && frame.fd.valid())) break;
     const bool alone = frame.fd.valid() && front_sent_ == 0;
     if (alone) fd = frame.fd.get();
+    if (frame.sealed) frame.put_mac(*mac_, number++);
     add(frame.head.data(), frame.head_bytes);
     add(frame.payload.data(), frame.payload.size());
     add(frame.bulk.data(), frame.bulk.size());
@@ -69,6 +98,7 @@ void OutQueue::sent(std::size_t count, const std::function<void(const FrameHeade
   while (!wire_.empty() && front_sent_ >= wire_.front().bytes()) {
     front_sent_ -= wire_.front().bytes();
     const bool bulk = !wire_.front().bulk.empty();
+    if (wire_.front().sealed) ++front_number_;
     const FrameHeader header = wire_.front().header;
     wire_.pop_front();
     if (bulk) on_sent(header);

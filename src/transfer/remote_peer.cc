@@ -45,7 +45,7 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   CHECK(state_ == State::kConnecting);
   state_ = State::kLive;
   hello_ = hello;
-  tcp_ = std::make_unique<TcpTransport>(context_, queue_, hello_.node_name);
+  tcp_ = std::make_unique<TcpTransport>(context_, queue_, handle_, hello_.node_name);
   add(std::move(connection));
   for (OutFrame& frame : waiting_) tcp_->control().send(std::move(frame));
   waiting_.clear();
@@ -68,7 +68,7 @@ void RemotePeer::add_shm(std::shared_ptr<Connection> connection) {
     return no_shm(true);
   }
   connection->set_handler(*this);
-  shm_ = std::make_unique<ShmTransport>(context_, queue_, hello_.node_name, std::move(connection));
+  shm_ = std::make_unique<ShmTransport>(context_, queue_, handle_, hello_.node_name, std::move(connection));
 }
 
 void RemotePeer::no_shm(bool tell) {

@@ -17,8 +17,8 @@ Connection& TcpTransport::least_busy() {
 }
 
 void TcpTransport::start(SliceId id, const Slice& slice) {
-  std::array<std::byte, kRangeBytes> range;
-  encode_range(slice.remote, range);
+  std::array<std::byte, kRangeBytesMax> room;
+  const ConstByteSpan range = encode_range(slice.remote, room);
   FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
   if (slice.op == TransferRequest::Op::kWrite) {
     header.kind = FrameKind::kWrite;
@@ -71,7 +71,7 @@ Status TcpTransport::on_read(Connection& from, const FrameHeader& header, std::s
     send_done(from, header.request_id, {Code::kExhausted, "too many reads at once"});
     return {};
   }
-  Result<std::byte*> at = context_.segments.acquire(range, Access::kRead);
+  Result<std::byte*> at = context_.acquire(range, Access::kRead, peer_handle_);
   if (!at.ok()) {
     send_done(from, header.request_id, at.status());
     return {};
@@ -113,7 +113,7 @@ std::byte* TcpTransport::on_bulk(Connection& from, const FrameHeader& header, co
   landing.request_id = header.request_id;
   std::byte* to = nullptr;
   if (header.kind == FrameKind::kWrite) {
-    Result<std::byte*> at = context_.segments.acquire(range, Access::kWrite);
+    Result<std::byte*> at = context_.acquire(range, Access::kWrite, peer_handle_);
     if (at.ok()) {
       to = *at;
       landing.segment = range.segment;

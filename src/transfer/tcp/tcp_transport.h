@@ -25,9 +25,9 @@ inline constexpr std::size_t kAnsweredReadsMax = 4096;
 
 class TcpTransport final : public Transport {
  public:
-  /// `peer` is the peer's name in statistics.
-  TcpTransport(Context& context, SliceQueue& queue, std::string peer)
-      : context_(context), queue_(queue), peer_(std::move(peer)) {}
+  /// `handle` is the peer, `peer` its name in statistics.
+  TcpTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer)
+      : context_(context), queue_(queue), peer_handle_(handle), peer_(std::move(peer)) {}
 
   void add(std::shared_ptr<Connection> connection) { connections_.push_back(std::move(connection)); }
   [[nodiscard]] std::size_t connection_count() const { return connections_.size(); }
@@ -74,6 +74,7 @@ class TcpTransport final : public Transport {
 
   Context& context_;
   SliceQueue& queue_;
+  const PeerHandle peer_handle_;
   const std::string peer_;
   std::vector<std::shared_ptr<Connection>> connections_;  // shared: see Connection
   absl::flat_hash_map<Connection*, Landing> landings_;
