@@ -40,7 +40,13 @@ void Handshake::accept(UniqueFd socket) {
 }
 
 void Handshake::greet() {
-  connection_ = Connection::create(*context_.loop, std::move(dialing_), *this);
+  std::unique_ptr<TlsStream> tls;
+  if (context_.credentials.tls && role_ != ConnectionRole::kShm) {
+    Result<std::unique_ptr<TlsStream>> made = TlsStream::create(*context_.credentials.tls, dialed_);
+    if (!made.ok()) return finish(made.status());
+    tls = std::move(*made);
+  }
+  connection_ = Connection::create(*context_.loop, std::move(dialing_), *this, std::move(tls));
   Hello hello = context_.hello;
   hello.role = role_;
   hello.nonce = random_bytes<32>();
@@ -66,6 +72,10 @@ Status Handshake::on_frame(Connection& /*from*/, const FrameHeader& header, std:
 Status Handshake::on_hello(const std::string& payload) {
   MC_ASSIGN_OR_RETURN(hello_, decode_hello(as_bytes(payload)));
   MC_RETURN_IF_ERROR(check(hello_));
+  if (const TlsStream* tls = connection_->tls()) {
+    MC_RETURN_IF_ERROR(check_names(tls->peer_names(), hello_.node_name));
+    hello_.identity = tls->peer_fingerprint();
+  }
   if (context_.credentials.keys.has_value()) return prove(payload);
   finish(hello_);
   return {};

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "transfer/auth/auth_config.h"
 #include "transfer/auth/key_ring.h"
+#include "transfer/auth/tls_context.h"
 
 namespace mooncake::transfer {
 
@@ -16,8 +17,12 @@ struct Credentials {
   static Result<Credentials> load(const AuthConfig& config, const std::string& node_name);
 
   AuthMode mode = AuthMode::kPlain;
-  std::optional<KeyRing> keys;  ///< with kMac
+  std::optional<KeyRing> keys;            ///< with kMac
+  std::unique_ptr<const TlsContext> tls;  ///< with kTls
 };
+
+/// Whether a certificate with those names is one of that node. @return kPermissionDenied, with what it should have.
+Status check_names(const std::vector<std::string>& names, std::string_view node_name);
 
 /// Whether an engine may listen there: on loopback, elsewhere if peers have to prove themselves or nobody minds.
 /// @return kInvalidArgument, with what to do.
