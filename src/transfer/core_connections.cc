@@ -78,7 +78,12 @@ Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
 }
 
 void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool unix_socket) {
-  if (!hello.ok()) return log_debug("transfer: refused a connection: {}", hello.status().to_string());
+  if (!hello.ok()) {
+    // Somebody who does not belong here is worth a line; a port scanner is not.
+    const bool stranger = hello.status().code() == Code::kPermissionDenied;
+    const std::string why = fmt::format("transfer: refused a connection: {}", hello.status().to_string());
+    return stranger ? log_warn("{}", why) : log_debug("{}", why);
+  }
   const bool shm = hello->role == ConnectionRole::kShm;
   if (shm != unix_socket) return drop(handshake, Code::kCorrupt, "the hello's role does not fit the socket");
   const RemotePtr peer = by_epoch(hello->epoch);

@@ -37,11 +37,22 @@ void OutFrame::put_mac(FrameMac& mac, std::uint64_t place) {
 
 std::string OutQueue::last(OutFrame frame) {
   CHECK(between_frames());
+  std::string bytes;
+  const auto append = [&](const OutFrame& what) {
+    bytes.append(reinterpret_cast<const char*>(what.head.data()), what.head_bytes).append(what.payload);
+  };
   if (mac_) {
+    // A frame with a MAC means nothing before the proof, which may still wait.
+    for (const std::deque<OutFrame>* queue : {&wire_, &urgent_}) {
+      for (const OutFrame& waiting : *queue) {
+        if (!waiting.sealed) append(waiting);
+      }
+    }
     frame.seal();
     frame.put_mac(*mac_, front_number_);
   }
-  return std::string(reinterpret_cast<const char*>(frame.head.data()), frame.head_bytes) + frame.payload;
+  append(frame);
+  return bytes;
 }
 
 void OutQueue::push(OutFrame frame) {

@@ -61,7 +61,8 @@ class OutQueue {
   /// What is pushed from now on is sealed. Once, at most.
   void seal_with(std::unique_ptr<FrameMac> mac) { mac_ = std::move(mac); }
   void push(OutFrame frame);
-  /// The bytes of a frame that is sent now, past the queue, as the last one. Only between_frames().
+  /// The bytes to send now, past the queue, to end with that frame: if it is sealed, what is not comes before it. Only
+  /// between_frames().
   std::string last(OutFrame frame);
   [[nodiscard]] bool empty() const { return wire_.empty() && urgent_.empty() && bulk_.empty(); }
   /// True if no frame is partly sent.

@@ -11,9 +11,6 @@
 namespace mooncake::transfer {
 namespace {
 
-/// One read of a socket brings up to 16 records.
-constexpr std::size_t kReadAheadBytes = 256u << 10;
-
 Status unusable(std::string_view flag, std::string_view what, const std::string& file) {
   const std::string why = take_openssl_error();
   if (file.empty()) return {Code::kInvalidArgument, fmt::format("--auth tls needs {}, a PEM file with {}", flag, what)};
@@ -45,8 +42,6 @@ void harden(SSL_CTX* context) {
   SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
   // Plaintext that waits is encrypted when the socket has room, from wherever it lies then.
   SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(context, 1);
-  SSL_CTX_set_default_read_buffer_len(context, kReadAheadBytes);
 }
 
 }  // namespace

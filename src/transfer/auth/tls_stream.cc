@@ -27,6 +27,11 @@ constexpr std::size_t kOutBytesMax = kOutBytes + (64u << 10);
 /// AES-GCM may encrypt 2^24.5 full records under one key (RFC 8446, 5.5); a new one every 64 GiB.
 constexpr std::uint64_t kRecordsPerKey = 1u << 22;
 
+/// One system call brings up to 16 records.
+constexpr std::size_t kInBytes = 256u << 10;
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
 std::string text_of(const X509_NAME* name) {
   const std::unique_ptr<BIO, int (*)(BIO*)> bio(BIO_new(BIO_s_mem()), &BIO_free);
   if (!bio || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return "?";
@@ -68,6 +73,7 @@ const bio_method_st* TlsStream::socket_method() {
 
 Result<std::unique_ptr<TlsStream>> TlsStream::create(const TlsContext& context, bool dialed) {
   std::unique_ptr<TlsStream> stream(new TlsStream);
+  stream->room_.resize(kInBytes);
   stream->ssl_.reset(SSL_new(context.native()));
   BIO* const bio = BIO_new(socket_method());
   if (!stream->ssl_ || bio == nullptr) {
@@ -105,26 +111,37 @@ int TlsStream::bio_write(bio_st* bio, const char* from, int size) {
   return size;
 }
 
+/// Serves OpenSSL's small reads, two a record, from a buffer that one system call fills.
 int TlsStream::bio_read(bio_st* bio, char* to, int size) {
   auto* const self = static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
+  if (self->in_.empty()) {
+    const ssize_t count = self->receive();
+    if (count < 0 && would_block(errno)) BIO_set_retry_read(bio);
+    if (count <= 0) return static_cast<int>(count);
+  }
+  const std::size_t count = std::min(self->in_.size(), static_cast<std::size_t>(size));
+  std::memcpy(to, self->in_.data(), count);
+  self->in_ = self->in_.subspan(count);
+  return static_cast<int>(count);
+}
+
+/// Fills in_. @return as recv().
+ssize_t TlsStream::receive() {
   ssize_t count = 0;
   do {
-    count = ::recv(self->fd_, to, static_cast<std::size_t>(size), MSG_DONTWAIT);
+    count = ::recv(fd_, room_.data(), room_.size(), MSG_DONTWAIT);
   } while (count < 0 && errno == EINTR);
-  if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-    BIO_set_retry_read(bio);
-  } else if (count < 0) {
-    self->socket_error_ = errno;
-  } else if (count == 0) {
-    self->ended_ = true;
-  } else if (!std::exchange(self->started_, true)) {
+  if (count < 0 && !would_block(errno)) socket_error_ = errno;
+  if (count == 0) ended_ = true;
+  if (count <= 0) return count;
+  in_ = ConstByteSpan(room_).first(static_cast<std::size_t>(count));
+  if (!std::exchange(started_, true)) {
     std::array<std::byte, sizeof kFrameMagic> magic;
     store_le(magic.data(), kFrameMagic);
-    self->clear_text_ =
-        static_cast<std::size_t>(count) >= magic.size() && std::memcmp(to, magic.data(), magic.size()) == 0;
+    clear_text_ = in_.size() >= magic.size() && std::ranges::equal(in_.first(magic.size()), magic);
   }
-  return static_cast<int>(count);
+  return count;
 }
 
 long TlsStream::bio_control(bio_st* /*bio*/, int what, long /*number*/, void* /*pointer*/) {
@@ -166,7 +183,6 @@ TlsStream::Step TlsStream::after(int result) {
 TlsStream::Step TlsStream::handshake() {
   if (!over_.ok()) return {.over = over_};
   if (SSL_is_init_finished(ssl_.get()) == 1) return {};
-  ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
   Step step = result == 1 ? Step{} : after(result);
   send_out();  // our part of it, or the alert
@@ -175,11 +191,11 @@ TlsStream::Step TlsStream::handshake() {
 
 TlsStream::Step TlsStream::read(int fd, ByteSpan first, ByteSpan second) {
   fd_ = fd;
+  ERR_clear_error();  // of others: SSL_get_error() wants none before a call
   Step step = handshake();
   while (step.over.ok() && !step.blocked && first.size() + second.size() > 0) {
     ByteSpan& to = first.empty() ? second : first;
     std::size_t count = 0;
-    ERR_clear_error();
     const int result = SSL_read_ex(ssl_.get(), to.data(), to.size(), &count);
     if (result != 1) {
       const std::size_t before = step.count;
@@ -215,6 +231,7 @@ ByteSpan TlsStream::next_record(std::span<const iovec> pieces, std::size_t& piec
 
 TlsStream::Step TlsStream::write(int fd, std::span<const iovec> pieces) {
   fd_ = fd;
+  ERR_clear_error();  // of others: SSL_get_error() wants none before a call
   send_out();
   Step step = handshake();
   std::size_t piece = 0;
@@ -225,7 +242,6 @@ TlsStream::Step TlsStream::write(int fd, std::span<const iovec> pieces) {
     const ByteSpan record = next_record(pieces, piece, at);
     if (record.empty()) break;
     std::size_t count = 0;
-    ERR_clear_error();
     const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count);
     if (result != 1) {
       step = after(result);
@@ -243,7 +259,7 @@ void TlsStream::send_out() {
   while (sent_ < out_.size() && socket_error_ == 0) {
     const ssize_t count = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (count < 0 && would_block(errno)) break;
     if (count < 0) {
       socket_error_ = errno;
       return;

@@ -72,9 +72,12 @@ class TlsStream {
   [[nodiscard]] Status refusal() const;
   ByteSpan next_record(std::span<const iovec> pieces, std::size_t& piece, std::size_t& at);
   void send_out();
+  ssize_t receive();
 
   std::unique_ptr<ssl_st, Free> ssl_;
-  int fd_ = -1;                 // during a call
+  int fd_ = -1;  // during a call
+  std::vector<std::byte> room_;
+  ConstByteSpan in_;            // of room_: came, and not asked for yet
   std::vector<std::byte> out_;  // encrypted; sent up to sent_
   std::size_t sent_ = 0;
   std::vector<std::byte> record_;  // small pieces, put together
