@@ -3,7 +3,7 @@ set(Boost_USE_STATIC_LIBS OFF)
 
 # Asio (I/O, timers, coroutines) and Beast (HTTP/1.1): the sockets and the protocol are not ours to rewrite. Headers only.
 find_package(Boost 1.81 REQUIRED)
-# SHA-256 for block keys; TLS later.
+# SHA-256 for block keys; HMAC, GMAC and TLS 1.3 between transfer engines.
 find_package(OpenSSL 3 REQUIRED)
 # Message payloads that may evolve field by field between versions of nodes.
 find_package(Protobuf 3.21 REQUIRED)

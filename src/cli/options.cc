@@ -135,11 +135,33 @@ void add_pool(Table& table) {
              {policies.begin(), policies.end()});
 }
 
+/// How processes of a cluster convince each other that they belong to it: docs/transfer.md.
+void add_auth(Table& table) {
+  table.text("auth", "plain",
+             "How processes prove that they belong to the cluster: not at all, with a secret that all have (mac), or "
+             "with certificates (tls).",
+             {"plain", "mac", "tls"});
+  table.text(
+      "auth_secret_file", "",
+      "mac: file with the cluster's secret, 32 bytes or more, or with the tenant's key; nobody else may read it.");
+  table.text("auth_tenant", "", "mac: whose key the file holds; empty: it is the cluster's secret.");
+  table.text("tls_cert", "",
+             "tls: PEM file with this process's certificate, and intermediate ones after it; its subjectAltName must "
+             "have the process's name.");
+  table.text("tls_key", "", "tls: PEM file with the certificate's key; nobody else may read it.");
+  table.text("tls_ca", "", "tls: PEM file with the authority that signed the certificates of the cluster.");
+  table.boolean("insecure", "false",
+                "plain: listen elsewhere than on loopback all the same; whoever reaches the port may do everything.");
+  table.boolean("trusted_fabric", "false",
+                "tls: bulk between processes of one user on one machine may go by shared memory, past TLS.");
+}
+
 /// What every process of a cluster has.
 void add_process(Table& table, std::string_view name) {
   table.text("name", name, "The process's name, unique in the cluster.");
   table.text("listen", "127.0.0.1:0", "Where its transfer engine listens; port 0 takes a free one.");
   table.text("cluster_id", "default", "Processes with another cluster id are refused.");
+  add_auth(table);
   table.text("log_file", "", "Where the log goes; empty: standard error.");
   add_log_level(table);
   table.integer("ready_fd", "-1", -1, 1'000'000,
@@ -293,6 +315,7 @@ void add_up(Table& table) {
   add_decision_log(table);
   add_actions(table);
   add_pool(table);
+  add_auth(table);
   table.integer("threads", "0", 0, 1024, "Threads of each engine; 0: the cores divided by the engines, at least 1.");
   table.boolean("restart", "true", "Start a process again when it died.");
   add_log_level(table);
@@ -416,6 +439,10 @@ void add_tools(Table& table) {
 
   add_transfer(table);
   add_sim(table);
+
+  table.section("tenant_key");
+  table.text("auth_secret_file", "", "File with the cluster's secret.");
+  table.text("auth_tenant", "", "Whose key it is to be.");
 
   table.section("doctor");
   table.text("http", "127.0.0.1:8080", "Address whose port must be free.");

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cli/auth_options.h"
 #include "cli/transfer_metrics.h"
 #include "transfer/fd.h"
 
@@ -65,6 +66,7 @@ Result<std::unique_ptr<ServiceProcess>> ServiceProcess::create(const Config& con
   transfer.listen = text("listen");
   transfer.node_name = text("name");
   transfer.cluster_id = text("cluster_id");
+  transfer.auth = auth_config(config, section);
   MC_ASSIGN_OR_RETURN(process->transfer_, transfer::TransferEngine::create(std::move(transfer), *process->loop_));
   export_transfer_stats(*process->transfer_, process->metrics_);
   return process;

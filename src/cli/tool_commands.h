@@ -27,6 +27,7 @@ int run_transfer_topology(const Invocation& invocation);
 int run_trace_generate(const Invocation& invocation);
 int run_config_show(const Invocation& invocation);
 int run_config_docs(const Invocation& invocation);
+int run_tenant_key(const Invocation& invocation);
 int run_doctor(const Invocation& invocation);
 
 }  // namespace mooncake::cli

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "cli/auth_options.h"
 #include "cli/profile_option.h"
 #include "cli/tenants_file.h"
 #include "cli/tool_commands.h"
@@ -44,6 +45,7 @@ Result<UpConfig> up_config(const Invocation& invocation) {
   up.restart = config.boolean("up.restart");
   up.log_level = config.text("up.log_level");
   up.cluster_id = fmt::format("up-{:016x}", random_seed());
+  up.auth = auth_config(config, "up");
   up.config_file = invocation.config_file;
   return up;
 }

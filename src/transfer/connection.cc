@@ -26,12 +26,13 @@ bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 }  // namespace
 
 std::shared_ptr<Connection> Connection::create(net::EventLoop& loop, std::unique_ptr<net::FdWatch> socket,
-                                               Handler& handler) {
-  return std::shared_ptr<Connection>(new Connection(loop, std::move(socket), handler));
+                                               Handler& handler, std::unique_ptr<TlsStream> tls) {
+  return std::shared_ptr<Connection>(new Connection(loop, std::move(socket), handler, std::move(tls)));
 }
 
-Connection::Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler)
-    : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this) {}
+Connection::Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler,
+                       std::unique_ptr<TlsStream> tls)
+    : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this), tls_(std::move(tls)) {}
 
 void Connection::start() {
   watch_->wait_readable([self = shared_from_this()] { self->read(); });
@@ -53,7 +54,7 @@ Status Connection::on_bulk_end(const FrameHeader& header, const BulkRange& range
   return status;
 }
 
-ssize_t Connection::receive(ByteSpan landing) {
+Connection::Received Connection::receive(ByteSpan landing) {
   std::array<iovec, 2> pieces = {{{landing.data(), landing.size()}, {staging_.data(), staging_.size()}}};
   const bool direct = !landing.empty();
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kReceivedFdsMax)> control;
@@ -62,9 +63,24 @@ ssize_t Connection::receive(ByteSpan landing) {
   message.msg_iovlen = direct ? 2 : 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  const ssize_t count = ::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (count > 0) collect_fds(message, fds_);
-  return count;
+  ssize_t count = 0;
+  do {
+    count = ::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 && would_block(errno)) return {.drained = true};
+  if (count < 0) return {.over = Status(Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno)))};
+  if (count == 0) return {.over = Status(Code::kPeerLost, "the peer closed the connection")};
+  collect_fds(message, fds_);
+  const auto got = static_cast<std::size_t>(count);
+  // If it did not fill what there was, the socket is empty: no need to ask once more.
+  return {.count = got, .drained = got < landing.size() + staging_.size()};
+}
+
+Connection::Received Connection::receive_tls(ByteSpan landing) {
+  TlsStream::Step step = tls_->read(fd(), landing, staging_);
+  if (std::exchange(flush_after_input_, false)) flushing_ = false;
+  if (tls_->must_send() || !out_.empty()) flush_soon();
+  return {.count = step.count, .drained = step.blocked, .over = std::move(step.over)};
 }
 
 Status Connection::take_in(std::size_t count, std::size_t in_place) {
@@ -89,19 +105,15 @@ void Connection::read_some() {
   std::size_t turn = 0;
   while (open()) {
     const ByteSpan landing = reader_.landing();
-    const ssize_t count = receive(landing);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && would_block(errno)) return start();
-    if (count < 0) return fail({Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno))}, false);
-    if (count == 0) return fail({Code::kPeerLost, "the peer closed the connection"}, false);
-    const auto got = static_cast<std::size_t>(count);
-    if (const Status status = take_in(got, landing.size()); !status.ok()) {
+    const Received received = tls_ ? receive_tls(landing) : receive(landing);
+    if (!received.over.ok()) return fail(received.over, received.over.code() != Code::kPeerLost);
+    if (const Status status = take_in(received.count, landing.size()); !status.ok()) {
       if (open()) fail(status, true);
       return;
     }
     if (!open()) return;
-    if (got < landing.size() + staging_.size()) return start();  // the socket is empty: wait without asking once more
-    turn += got;
+    if (received.drained) return start();
+    turn += received.count;
     if (turn >= kTurnBytes) {
       loop_.post([self = shared_from_this()] { self->read(); });
       return;
@@ -120,6 +132,10 @@ void Connection::send(OutFrame frame) {
     overfull_ = true;
     end_soon({Code::kExhausted, "the peer does not read what is sent to it"});
   }
+  flush_soon();
+}
+
+void Connection::flush_soon() {
   if (flushing_) return;
   flushing_ = true;
   if (reading_) {  // what is said in answer to what came leaves when all of it has been read
@@ -131,13 +147,16 @@ void Connection::send(OutFrame frame) {
 
 void Connection::flush() {
   std::size_t turn = 0;
-  while (open() && !out_.empty()) {
+  while (open() && (!out_.empty() || (tls_ && tls_->must_send()))) {
     const std::size_t before = out_.bytes();
-    switch (write_some()) {
+    switch (tls_ ? write_tls() : write_some()) {
       case Written::kSome:
         break;
       case Written::kFull:
         watch_->wait_writable([self = shared_from_this()] { self->flush(); });
+        return;
+      case Written::kWaitsForInput:
+        flush_after_input_ = true;
         return;
       case Written::kBroken:
         return;  // and flushing_ stays set: nothing is written any more
@@ -179,6 +198,19 @@ Connection::Written Connection::write_some() {
   return Written::kSome;
 }
 
+Connection::Written Connection::write_tls() {
+  int passed = -1;
+  const TlsStream::Step step = tls_->write(fd(), out_.gather(passed));
+  CHECK(passed < 0);
+  if (!step.over.ok()) {
+    end_soon(step.over);
+    return Written::kBroken;
+  }
+  out_.sent(step.count, [this](const FrameHeader& header) { handler_->on_bulk_sent(*this, header); });
+  if (!step.blocked) return Written::kSome;
+  return tls_->must_send() ? Written::kFull : Written::kWaitsForInput;
+}
+
 /// Ends the connection in a turn of its own, after reading what the other side said last: it may say why.
 void Connection::end_soon(const Status& reason) {
   loop_.post([self = shared_from_this(), reason] {
@@ -197,11 +229,14 @@ void Connection::close(const Status& reason, bool tell) {
   if (!open()) return;
   if (tell) {
     FrameHeader header{.kind = FrameKind::kClose, .argument = static_cast<std::uint32_t>(reason.code())};
-    const OutFrame frame = OutFrame::make(header, {}, reason.message().substr(0, kReasonBytesMax));
     // Best effort, and only between frames: a close in the middle of another frame would be read as its payload.
     if (out_.between_frames()) {
-      static_cast<void>(::send(fd(), frame.head.data(), frame.head_bytes, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE));
-      static_cast<void>(::send(fd(), frame.payload.data(), frame.payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+      const std::string bytes = out_.last(OutFrame::make(header, {}, reason.message().substr(0, kReasonBytesMax)));
+      if (tls_) {
+        tls_->write_last(fd(), bytes);
+      } else {
+        static_cast<void>(::send(fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+      }
     }
     ::shutdown(fd(), SHUT_WR);
     // Unread input would turn the close into a reset, which can overtake the reason.

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/event_loop.h"
+#include "transfer/auth/tls_stream.h"
 #include "transfer/frame_reader.h"
 #include "transfer/out_queue.h"
 
@@ -42,14 +43,23 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   };
 
   /// Takes a connected socket. It is shared by its owner and by what waits for the socket.
+  /// `tls`: what goes over it, if not null; then no descriptor does.
   static std::shared_ptr<Connection> create(net::EventLoop& loop, std::unique_ptr<net::FdWatch> socket,
-                                            Handler& handler);
+                                            Handler& handler, std::unique_ptr<TlsStream> tls);
   ~Connection() override = default;
 
   /// Begins to read.
   void start();
   /// Reports go to `handler` from now on. It must outlive the connection or its close().
   void set_handler(Handler& handler) { handler_ = &handler; }
+
+  /// Frames that are sent from now on carry MACs. Once.
+  void seal_with(std::unique_ptr<FrameMac> mac) { out_.seal_with(std::move(mac)); }
+  /// Frames that come after the current one must carry them: from inside Handler::on_frame, once.
+  void open_with(std::unique_ptr<FrameMac> mac) { reader_.open_with(std::move(mac)); }
+
+  /// Null without TLS.
+  [[nodiscard]] const TlsStream* tls() const { return tls_.get(); }
 
   /// Queues a frame. Never calls back from inside. No-op after close().
   void send(OutFrame frame);
@@ -72,7 +82,15 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   UniqueFd take_fd();
 
  private:
-  Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler);
+  /// What one attempt to receive brought.
+  struct Received {
+    std::size_t count = 0;
+    bool drained = false;  // the socket has no more now
+    Status over = {};      // not ok: the connection has ended
+  };
+
+  Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler,
+             std::unique_ptr<TlsStream> tls);
 
   Status on_frame(const FrameHeader& header, std::string payload) override;
   std::byte* on_bulk(const FrameHeader& header, const BulkRange& range) override;
@@ -80,11 +98,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
 
   void read();
   void read_some();
-  ssize_t receive(ByteSpan landing);
+  Received receive(ByteSpan landing);
+  Received receive_tls(ByteSpan landing);
   Status take_in(std::size_t count, std::size_t in_place);
   void flush();
-  enum class Written : std::uint8_t { kSome, kFull, kBroken };
+  void flush_soon();
+  enum class Written : std::uint8_t { kSome, kFull, kWaitsForInput, kBroken };
   Written write_some();
+  Written write_tls();
   void end_soon(const Status& reason);
   void fail(const Status& reason, bool tell);
 
@@ -93,9 +114,11 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Handler* handler_;
   FrameReader reader_;
   OutQueue out_;
+  std::unique_ptr<TlsStream> tls_;
   bool flushing_ = false;  // a flush is posted, or waits for the socket, or comes at the end of read()
   bool reading_ = false;   // inside read()
   bool flush_after_read_ = false;
+  bool flush_after_input_ = false;  // one waits for the other side's part of the TLS handshake
   bool overfull_ = false;
   std::array<std::byte, kStagingBytes> staging_;
   std::deque<UniqueFd> fds_;

@@ -5,6 +5,8 @@
 
 #include "base/executor.h"
 #include "net/event_loop.h"
+#include "transfer/auth/capability.h"
+#include "transfer/auth/credentials.h"
 #include "transfer/frame.h"
 #include "transfer/handler_table.h"
 #include "transfer/segment_table.h"
@@ -29,11 +31,30 @@ struct Context {
   const TransferConfig config;
   const std::unique_ptr<net::EventLoop> loop;  ///< owns all sockets, peers and operations of the engine
   Executor& executor;                          ///< runs the user's callbacks
+  Credentials credentials;                     ///< complete before the first connection
   SegmentTable segments;
+  CapabilityMint capabilities;
   StatsTable stats;
   HandlerTable handlers;
   PoolSet pools;
   Hello hello;  ///< ours; complete before the first connection
+
+  /// TransferEngine::grant. From any thread.
+  Result<Capability> grant(const BulkRange& range, Access access, PeerHandle to) {
+    if (access == Access::kNone || range.length == 0 || to == PeerHandle{}) {
+      return Status(Code::kInvalidArgument, "a capability gives some peer some right to some bytes");
+    }
+    MC_RETURN_IF_ERROR(segments.acquire(range, Access::kNone).status());
+    segments.release(range.segment);
+    return capabilities.make(range, access, to);
+  }
+
+  /// SegmentTable::acquire for a peer: by its capability if it shows one, else by the segment's own rights.
+  Result<std::byte*> acquire(const BulkRange& range, Access needed, PeerHandle by) {
+    if (!range.capability.has_value()) return segments.acquire(range, needed);
+    MC_RETURN_IF_ERROR(capabilities.check(range, needed, by));
+    return segments.acquire(range, Access::kNone);
+  }
 };
 
 }  // namespace mooncake::transfer

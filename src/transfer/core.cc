@@ -26,17 +26,20 @@ Status Core::start() {
     return {Code::kInvalidArgument,
             fmt::format("{} further rails, at most {} are allowed", config.rails.size(), kEndpointsMax - 1)};
   }
+  MC_ASSIGN_OR_RETURN(context_.credentials, Credentials::load(config.auth, config.node_name));
   Hello& hello = context_.hello;
   hello.epoch = random_seed() | 1;  // never 0
   hello.boot_id = read_boot_id();
   hello.cluster_id = config.cluster_id;
   hello.node_name = config.node_name;
+  hello.auth = config.auth.mode;
+  hello.tenant = config.auth.tenant;
   MC_ASSIGN_OR_RETURN(hello.listen, listen_at(config.listen));
   for (const std::string& where : config.rails) {
     MC_ASSIGN_OR_RETURN(std::string endpoint, listen_at(where));
     hello.rails.push_back(std::move(endpoint));
   }
-  if (config.enable_shm) {
+  if (config.enable_shm && shm_allowed(config.auth)) {
     const std::string socket = fmt::format("mooncake-{:016x}{:016x}", random_seed(), hello.epoch);
     if (Result<UniqueFd> listening = listen_unix(socket); listening.ok()) {
       unix_socket_ = std::move(*listening);
@@ -58,15 +61,11 @@ Status Core::start() {
 
 Result<std::string> Core::listen_at(const std::string& where) {
   MC_ASSIGN_OR_RETURN(const Endpoint endpoint, parse_endpoint(where));
-  if (is_wildcard(endpoint)) {
+  MC_RETURN_IF_ERROR(check_listen(context_.config.auth, is_loopback(endpoint), where));
+  if (is_any_address(endpoint)) {
     return Status(
         Code::kInvalidArgument,
-        fmt::format("{} is no address that a peer could be told: name the one of a network interface", where));
-  }
-  if (!is_loopback(endpoint) && !context_.config.insecure) {
-    return Status(
-        Code::kInvalidArgument,
-        fmt::format("{} is no loopback address: without authentication an engine listens on loopback only", where));
+        fmt::format("{} is not where peers reach this engine: listen on the address that they connect to", where));
   }
   MC_ASSIGN_OR_RETURN(UniqueFd socket, listen_tcp(endpoint));
   MC_ASSIGN_OR_RETURN(const Endpoint bound, local_endpoint(socket.get()));

@@ -64,6 +64,7 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
   Peer* find(PeerHandle peer);
   void call_here(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done);
   RemotePtr remote(PeerHandle handle, const PeerName& name);
+  static bool joins(const RemotePeer& peer, const Hello& hello);
   RemotePtr by_epoch(std::uint64_t epoch);
   void ended(PeerHandle handle, bool was_live, const Status& why);
 

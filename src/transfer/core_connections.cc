@@ -58,6 +58,12 @@ void Core::accept_all(net::FdWatch& listener, bool unix_socket) {
   context_.loop->post_at(context_.loop->clock().now() + kAcceptPause, wait);
 }
 
+/// Whether a connection with that hello is of the live peer: of its epoch, and proven by the same identity.
+bool Core::joins(const RemotePeer& peer, const Hello& hello) {
+  return peer.live() && peer.hello().epoch == hello.epoch &&
+         (hello.identity.empty() || hello.identity == peer.hello().identity);
+}
+
 Core::RemotePtr Core::by_epoch(std::uint64_t epoch) {
   const auto found = epochs_.find(epoch);
   return found == epochs_.end() ? nullptr : found->second;
@@ -81,10 +87,16 @@ Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
 }
 
 void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool unix_socket) {
-  if (!hello.ok()) return log_debug("transfer: refused a connection: {}", hello.status().to_string());
+  if (!hello.ok()) {
+    // Somebody who does not belong here is worth a line; a port scanner is not.
+    const bool stranger = hello.status().code() == Code::kPermissionDenied;
+    const std::string why = fmt::format("transfer: refused a connection: {}", hello.status().to_string());
+    return stranger ? log_warn("{}", why) : log_debug("{}", why);
+  }
   const bool shm = hello->role == ConnectionRole::kShm;
   if (shm != unix_socket) return drop(handshake, Code::kCorrupt, "the hello's role does not fit the socket");
   const RemotePtr peer = by_epoch(hello->epoch);
+  if (peer && !joins(*peer, *hello)) return drop(handshake, Code::kPermissionDenied, "that epoch is somebody else's");
   if (peer && peer->is_with(hello->session)) {
     if (shm) return peer->add_shm(handshake.connection(), handshake.link());
     if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
@@ -138,7 +150,7 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     const Code code = hello.status().code() == Code::kPeerLost ? Code::kUnavailable : hello.status().code();
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
-  if (peer->live() && peer->hello().epoch == hello->epoch) {
+  if (joins(*peer, *hello)) {
     peer->add(handshake.connection(), handshake.link());
     return dial_more(peer);
   }
@@ -179,7 +191,7 @@ void Core::dial_extra(const RemotePtr& peer, std::uint8_t rail) {
     }
     new_handshake(ConnectionRole::kExtra, [this, peer, rail](Handshake& handshake, const Result<Hello>& hello) {
       if (!hello.ok()) return dial_later(peer, rail);
-      if (!peer->live() || hello->epoch != peer->hello().epoch) return drop(handshake, Code::kStale, "another epoch");
+      if (!joins(*peer, *hello)) return drop(handshake, Code::kStale, "another epoch");
       peer->redials().on_made(rail);
       peer->add(handshake.connection(), handshake.link());
     })->dial(std::move(*socket), rail, peer->session());
@@ -210,7 +222,7 @@ void Core::dial_shm(const RemotePtr& peer) {
       return;
     }
     if (!hello.ok()) return peer->no_shm(true);
-    if (hello->epoch != peer->hello().epoch) {
+    if (!joins(*peer, *hello)) {
       drop(handshake, Code::kStale, "another epoch");
       return peer->no_shm(true);
     }

@@ -140,6 +140,8 @@ class FakePeer {
       if (frame.end || frame.header.kind == kind) return frame;
     }
   }
+  /// Bytes that are no frame. @return whether they came.
+  bool receive_bytes(ByteSpan to) { return receive_raw(to.data(), to.size()); }
   /// Why the engine closed the connection; ok if it did so without a word.
   Status receive_close() {
     const Frame frame = receive(FrameKind::kClose);
@@ -153,7 +155,8 @@ class FakePeer {
     socket_ = UniqueFd();
   }
 
- private:
+ protected:
+  /// The next header, whatever it is of.
   Frame receive_any_header() {
     Frame frame;
     HeaderBytes bytes;
@@ -165,6 +168,8 @@ class FakePeer {
     if (header.ok()) frame.header = *header;
     return frame;
   }
+
+ private:
   bool receive_raw(void* to, std::size_t size) {
     if (size == 0) return true;
     return ::recv(socket_.get(), to, size, MSG_WAITALL) == static_cast<ssize_t>(size);

@@ -96,7 +96,7 @@ bool is_loopback(const Endpoint& endpoint) {
   return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
 }
 
-bool is_wildcard(const Endpoint& endpoint) {
+bool is_any_address(const Endpoint& endpoint) {
   const std::string text = format_endpoint(endpoint);
   return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
 }

@@ -23,8 +23,8 @@ Result<Endpoint> parse_endpoint(std::string_view text);
 /// The canonical text: two names of one endpoint give the same.
 std::string format_endpoint(const Endpoint& endpoint);
 [[nodiscard]] bool is_loopback(const Endpoint& endpoint);
-/// True for 0.0.0.0 and [::]: every address of this host, and no address for others.
-[[nodiscard]] bool is_wildcard(const Endpoint& endpoint);
+/// 0.0.0.0 or [::]: a place to listen, and none to connect to.
+[[nodiscard]] bool is_any_address(const Endpoint& endpoint);
 /// The same address with another port.
 Endpoint with_port(Endpoint endpoint, std::uint16_t port);
 

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
     "none",          "hello",    "close",      "call",      "reply",       "notify",      "write",
     "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",   "shm_pool",
     "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",
-    "fence",         "fenced",   "cancel",     "joined"};
+    "fence",         "fenced",   "cancel",     "joined",    "proof"};
 
 Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
 
@@ -70,6 +70,13 @@ bool printable(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
 }
 
+/// Why bytes that do not begin with the magic are no frame. TLS records of a handshake or an alert begin 22 3 or 21 3.
+Status no_frame(ConstByteSpan bytes) {
+  const bool tls = (bytes[0] == std::byte{22} || bytes[0] == std::byte{21}) && bytes[1] == std::byte{3};
+  if (!tls) return corrupt("this is not a mooncake frame (wrong magic)");
+  return {Code::kPermissionDenied, "the other side speaks TLS, and this one does not: both need the same --auth"};
+}
+
 }  // namespace
 
 std::uint64_t payload_bytes_max(FrameKind kind) {
@@ -81,7 +88,7 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
     case FrameKind::kNotify:
       return kMessageBytesMax;
     case FrameKind::kWrite:
-      return kRangeBytes + kBulkFrameBytesMax;
+      return kRangeBytesMax + kBulkFrameBytesMax;
     case FrameKind::kData:
       return kBulkFrameBytesMax;
     case FrameKind::kClose:
@@ -89,9 +96,11 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
       return kReasonBytesMax;
     case FrameKind::kRead:
     case FrameKind::kShmGrant:
-      return kRangeBytes;
+      return kRangeBytesMax;
     case FrameKind::kShmPull:
-      return kRangeBytes + kSourceBytes;
+      return kRangeBytesMax + kSourceBytes;
+    case FrameKind::kProof:
+      return sizeof(Digest);
     case FrameKind::kShmGranted:
       return kSourceBytes;
     case FrameKind::kShmProbe:
@@ -132,7 +141,7 @@ HeaderBytes encode_header(const FrameHeader& header) {
 }
 
 Result<FrameHeader> decode_header(std::span<const std::byte, kHeaderBytes> bytes) {
-  if (load_le<std::uint32_t>(bytes.data()) != kFrameMagic) return corrupt("this is not a mooncake frame (wrong magic)");
+  if (load_le<std::uint32_t>(bytes.data()) != kFrameMagic) return no_frame(bytes);
   if (load_le<std::uint32_t>(bytes.data() + 28) != crc32c(ConstByteSpan(bytes).first(28))) {
     return corrupt("a frame header fails its crc32c");
   }
@@ -164,7 +173,7 @@ std::string encode_hello(const Hello& hello) {
   append_le(out, hello.version_min);
   append_le(out, hello.version_max);
   append_le(out, static_cast<std::uint8_t>(hello.role));
-  append_le(out, hello.rail);
+  append_le(out, static_cast<std::uint8_t>(hello.auth));
   append_le(out, hello.features);
   append_le(out, hello.epoch);
   out.append(reinterpret_cast<const char*>(hello.boot_id.data()), hello.boot_id.size());
@@ -174,8 +183,11 @@ std::string encode_hello(const Hello& hello) {
   append_text(out, hello.shm_socket);
   append_le(out, hello.connection);
   append_le(out, hello.session);
+  append_le(out, hello.rail);
   append_le(out, static_cast<std::uint8_t>(hello.rails.size()));
   for (const std::string& endpoint : hello.rails) append_text(out, endpoint);
+  out.append(reinterpret_cast<const char*>(hello.nonce.data()), hello.nonce.size());
+  append_text(out, hello.tenant);
   return out;
 }
 
@@ -185,7 +197,7 @@ Result<Hello> decode_hello(ConstByteSpan bytes) {
   hello.version_min = cursor.integer<std::uint8_t>();
   hello.version_max = cursor.integer<std::uint8_t>();
   const auto role = cursor.integer<std::uint8_t>();
-  hello.rail = cursor.integer<std::uint8_t>();
+  hello.auth = static_cast<AuthMode>(cursor.integer<std::uint8_t>());
   hello.features = cursor.integer<std::uint32_t>();
   hello.epoch = cursor.integer<std::uint64_t>();
   for (std::byte& b : hello.boot_id) b = static_cast<std::byte>(cursor.integer<std::uint8_t>());
@@ -195,8 +207,11 @@ Result<Hello> decode_hello(ConstByteSpan bytes) {
   hello.shm_socket = cursor.text(kHelloStringMax);
   hello.connection = cursor.integer<std::uint64_t>();
   hello.session = cursor.integer<std::uint64_t>();
+  hello.rail = cursor.integer<std::uint8_t>();
   hello.rails.resize(std::min<std::size_t>(cursor.integer<std::uint8_t>(), kEndpointsMax));
   for (std::string& endpoint : hello.rails) endpoint = cursor.text(kHelloStringMax);
+  for (std::byte& b : hello.nonce) b = static_cast<std::byte>(cursor.integer<std::uint8_t>());
+  hello.tenant = cursor.text(kHelloStringMax);
   if (!cursor.ok()) return corrupt("the hello ends early");
   if (role > static_cast<std::uint8_t>(ConnectionRole::kShm)) return corrupt("the hello has an unknown role");
   hello.role = static_cast<ConnectionRole>(role);
@@ -205,7 +220,7 @@ Result<Hello> decode_hello(ConstByteSpan bytes) {
   }
   if (hello.epoch == 0) return corrupt("the hello has no epoch");
   if (!std::ranges::all_of(hello.rails, printable) || !printable(hello.cluster_id) || !printable(hello.node_name) ||
-      !printable(hello.listen)) {
+      !printable(hello.listen) || !printable(hello.tenant)) {
     return corrupt("the hello has control characters in a name");
   }
   return hello;
@@ -218,19 +233,32 @@ Result<std::uint8_t> common_version(const Hello& theirs) {
                                                 kProtocolMin, kProtocolMax, theirs.version_min, theirs.version_max));
 }
 
-void encode_range(const BulkRange& range, std::span<std::byte, kRangeBytes> out) {
+ConstByteSpan encode_range(const BulkRange& range, ByteSpan out) {
+  const std::size_t extra = range.capability.has_value() ? kCapabilityBytes : 0;
+  CHECK(out.size() >= kRangeBytes + extra);
   store_le(out.data(), range.segment.index);
-  store_le(out.data() + 4, std::uint32_t{0});
+  store_le(out.data() + 4, static_cast<std::uint32_t>(extra));
   store_le(out.data() + 8, range.segment.generation);
   store_le(out.data() + 16, range.offset);
   store_le(out.data() + 24, range.length);
+  if (range.capability.has_value()) std::ranges::copy(range.capability->bytes, out.begin() + kRangeBytes);
+  return out.first(kRangeBytes + extra);
+}
+
+Result<std::size_t> range_bytes(ConstByteSpan head) {
+  const std::uint32_t extra = head.size() < kRangeBytes ? 1 : load_le<std::uint32_t>(head.data() + 4);
+  if (extra != 0 && extra != kCapabilityBytes) return corrupt("a range has the wrong size");
+  return kRangeBytes + extra;
 }
 
 Result<BulkRange> decode_range(ConstByteSpan bytes) {
-  if (bytes.size() != kRangeBytes) return corrupt("a range has the wrong size");
-  return BulkRange{.segment = {load_le<std::uint32_t>(bytes.data()), load_le<std::uint64_t>(bytes.data() + 8)},
-                   .offset = load_le<std::uint64_t>(bytes.data() + 16),
-                   .length = load_le<std::uint64_t>(bytes.data() + 24)};
+  MC_ASSIGN_OR_RETURN(const std::size_t size, range_bytes(bytes));
+  if (bytes.size() != size) return corrupt("a range has the wrong size");
+  BulkRange range{.segment = {load_le<std::uint32_t>(bytes.data()), load_le<std::uint64_t>(bytes.data() + 8)},
+                  .offset = load_le<std::uint64_t>(bytes.data() + 16),
+                  .length = load_le<std::uint64_t>(bytes.data() + 24)};
+  if (size > kRangeBytes) std::ranges::copy(bytes.subspan(kRangeBytes), range.capability.emplace().bytes.begin());
+  return range;
 }
 
 void encode_source(const ShmSource& source, std::span<std::byte, kSourceBytes> out) {
@@ -246,10 +274,11 @@ Result<ShmSource> decode_source(ConstByteSpan bytes) {
 }
 
 Result<ShmPull> decode_pull(ConstByteSpan bytes) {
-  if (bytes.size() != kRangeBytes + kSourceBytes) return corrupt("a pull has the wrong size");
+  if (bytes.size() < kRangeBytes + kSourceBytes) return corrupt("a pull has the wrong size");
+  const std::size_t range = bytes.size() - kSourceBytes;
   ShmPull pull;
-  MC_ASSIGN_OR_RETURN(pull.target, decode_range(bytes.first(kRangeBytes)));
-  MC_ASSIGN_OR_RETURN(pull.source, decode_source(bytes.subspan(kRangeBytes)));
+  MC_ASSIGN_OR_RETURN(pull.target, decode_range(bytes.first(range)));
+  MC_ASSIGN_OR_RETURN(pull.source, decode_source(bytes.subspan(range)));
   if (pull.target.length != pull.source.length) return corrupt("a pull names two lengths");
   return pull;
 }

@@ -11,16 +11,24 @@
 //   24  u32  argument    method (call, notify), Code (reply, done, close), else 0
 //   28  u32  crc32c      of bytes 0 to 27
 //
+// With AuthMode::kMac every frame after a side's proof is sealed: 16 bytes follow its header, before the payload:
+//
+//   32  16 bytes  MAC    FrameMac of the sender's key and the frame's number, from 0, on this connection. It covers the
+//                        header and the payload, except the bytes of memory in write and data: of those it covers the
+//                        range (with its capability) and how many they are. `length` does not count the MAC.
+//
 // Payloads, by kind:
 //
-//   hello          u8 version_min, u8 version_max, u8 role, u8 rail, u32 features, u64 epoch, 16 bytes boot id, then
-//                  four strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket; u64
-//                  connection, u64 session, u8 count and as many strings: endpoints of further rails. A later version
-//                  may append fields: what follows is ignored. The layout up to there is the same in every version.
+//   hello          u8 version_min, u8 version_max, u8 role, u8 AuthMode, u32 features, u64 epoch, 16 bytes boot id,
+//                  then four strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket; u64
+//                  connection, u64 session, u8 rail, u8 count and as many strings: endpoints of further rails; 32
+//                  bytes nonce, string tenant. A later version may append fields: what follows is ignored. The layout
+//                  up to there is the same in every version.
+//   proof          32 bytes: Session's proof of the side that sends it; with AuthMode::kMac, right after the hello
 //   close          text: why the sender closes the connection; argument = Code
 //   call, notify   message; argument = method
 //   reply          argument = 0: message. Else: text of the failure
-//   write          range (32 bytes), then range.length bytes of data
+//   write          range, then range.length bytes of data
 //   read           range
 //   data           the bytes that a read asked for
 //   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
@@ -29,7 +37,8 @@
 //   fence, cancel  empty; request id = connection, or that of a read
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
 //
-//   range          u32 segment index, u32 zero, u64 generation, u64 offset, u64 length
+//   range          u32 segment index, u32 bytes of capability (0 or 56), u64 generation, u64 offset, u64 length, then
+//                  the capability, if there is one: see auth/capability.h
 //   source         u64 pool (0: the sender's own address space), u64 offset in the pool or address, u64 length
 //
 // Every function here is total: any bytes give a value or a Status, and none reads outside what it was given.
@@ -44,6 +53,8 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "transfer/auth/auth_config.h"
+#include "transfer/auth/crypto.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::transfer {
@@ -81,8 +92,9 @@ enum class FrameKind : std::uint8_t {
   kFenced = 22,       ///< the answer: u64 as in ack
   kCancel = 23,       ///< gives up the read of that request id: what is not sent yet need not be; answered all the same
   kJoined = 24,       ///< u64: first on a connection from the side that accepted it: its session, as in hello
+  kProof = 25,        ///< the sender holds the key
 };
-inline constexpr std::uint8_t kFrameKindLast = 24;
+inline constexpr std::uint8_t kFrameKindLast = 25;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;
@@ -102,9 +114,12 @@ struct BulkRange {
   SegmentHandle segment;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
+  std::optional<Capability> capability = {};  ///< what gives the right to it; none: the segment's own rights
   bool operator==(const BulkRange&) const = default;
 };
+/// Without and with a capability.
 inline constexpr std::size_t kRangeBytes = 32;
+inline constexpr std::size_t kRangeBytesMax = kRangeBytes + kCapabilityBytes;
 
 /// Where a peer on this host finds bytes without a socket.
 struct ShmSource {
@@ -137,6 +152,11 @@ struct Hello {
   std::uint64_t session = 0;
   std::uint8_t rail = 0;                ///< of the connection: 0 is `listen`, the others follow in `rails`
   std::vector<std::string> rails = {};  ///< listening endpoints of further rails, at most kEndpointsMax - 1
+  AuthMode auth = AuthMode::kPlain;
+  std::array<std::byte, 32> nonce{};  ///< of this connection; random
+  std::string tenant = {};            ///< whose key the sender proves to hold; empty: the cluster's
+  /// Who the sender has proven to be, however it did; empty if nobody asked. Not on the wire.
+  std::string identity = {};
   bool operator==(const Hello&) const = default;
 };
 /// Network interfaces of one engine; the largest servers have 8 for the GPUs and a few more.
@@ -156,8 +176,8 @@ std::string_view frame_kind_name(FrameKind kind);
 
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 HeaderBytes encode_header(const FrameHeader& header);
-/// @return kCorrupt (magic, crc32c), kUnsupported (version, kind, flags), kExhausted (oversize length). Each is a
-/// reason to close the connection: there is no way to find the next header.
+/// @return kCorrupt (magic, crc32c), kPermissionDenied (this is TLS), kUnsupported (version, kind, flags), kExhausted
+/// (oversize length). Each is a reason to close the connection: there is no way to find the next header.
 Result<FrameHeader> decode_header(std::span<const std::byte, kHeaderBytes> bytes);
 
 /// Strings longer than kHelloStringMax are cut.
@@ -167,7 +187,10 @@ Result<Hello> decode_hello(ConstByteSpan bytes);
 /// The highest version both sides speak. @return kUnsupported with both ranges in the message.
 Result<std::uint8_t> common_version(const Hello& theirs);
 
-void encode_range(const BulkRange& range, std::span<std::byte, kRangeBytes> out);
+/// Writes the range to the front of `out`, which has room for it (kRangeBytesMax always has). @return what was written.
+ConstByteSpan encode_range(const BulkRange& range, ByteSpan out);
+/// How many bytes the range has that begins with `head` (kRangeBytes of them). @return kCorrupt if none has.
+Result<std::size_t> range_bytes(ConstByteSpan head);
 /// @return kCorrupt if the size is wrong.
 Result<BulkRange> decode_range(ConstByteSpan bytes);
 

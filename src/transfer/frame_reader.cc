@@ -37,7 +37,7 @@ Status FrameReader::landed(std::size_t count) {
 Status FrameReader::consume(ConstByteSpan bytes) {
   while (!bytes.empty()) {
     const bool small = state_ == State::kHeader || state_ == State::kRange;
-    const ByteSpan to = small ? ByteSpan(small_).subspan(have_) : landing();
+    const ByteSpan to = small ? part().subspan(have_) : landing();
     const std::size_t count = std::min(to.size(), bytes.size());
     if (small || state_ == State::kMessage || at_ != nullptr) std::memcpy(to.data(), bytes.data(), count);
     bytes = bytes.subspan(count);
@@ -50,13 +50,9 @@ Status FrameReader::advance(std::size_t count) {
   have_ += count;
   switch (state_) {
     case State::kHeader:
-      return have_ == kHeaderBytes ? on_header() : Status();
-    case State::kRange: {
-      if (have_ < kRangeBytes) return {};
-      MC_ASSIGN_OR_RETURN(range_, decode_range(ConstByteSpan(small_).first(kRangeBytes)));
-      if (range_.length != header_.length - kRangeBytes) return {Code::kCorrupt, "a write frame names two lengths"};
-      return begin_bulk();
-    }
+      return have_ == part().size() ? on_header() : Status();
+    case State::kRange:
+      return have_ == range_bytes_ ? on_range() : Status();
     case State::kMessage:
       return have_ == message_.size() ? end_payload() : Status();
     case State::kBulk:
@@ -65,15 +61,48 @@ Status FrameReader::advance(std::size_t count) {
   return {};
 }
 
+void FrameReader::open_with(std::unique_ptr<FrameMac> mac) {
+  CHECK(state_ == State::kHeader && have_ == 0 && mac_ == nullptr);
+  mac_ = std::move(mac);
+}
+
+ByteSpan FrameReader::part() {
+  if (state_ == State::kRange) return ByteSpan(range_head_).first(range_bytes_);
+  return ByteSpan(head_).first(mac_ ? head_.size() : kHeaderBytes);
+}
+
+Status FrameReader::check_mac(ConstByteSpan payload) {
+  if (!mac_) return {};
+  const ConstByteSpan head(head_);
+  const Mac expected = mac_->compute(number_++, head.first(kHeaderBytes), payload);
+  if (equal_secrets(expected, head.subspan(kHeaderBytes))) return {};
+  return {Code::kPermissionDenied, "a frame has a wrong MAC: it was changed, repeated or put in on its way"};
+}
+
+Status FrameReader::on_range() {
+  if (have_ == kRangeBytes) {
+    MC_ASSIGN_OR_RETURN(range_bytes_, transfer::range_bytes(range_head_));
+    if (range_bytes_ > have_) return {};
+  }
+  MC_RETURN_IF_ERROR(check_mac(part()));
+  MC_ASSIGN_OR_RETURN(range_, decode_range(part()));
+  if (header_.length < range_bytes_ || range_.length != header_.length - range_bytes_) {
+    return {Code::kCorrupt, "a write frame names two lengths"};
+  }
+  return begin_bulk();
+}
+
 Status FrameReader::on_header() {
-  MC_ASSIGN_OR_RETURN(header_, decode_header(std::span<const std::byte, kHeaderBytes>(small_)));
+  MC_ASSIGN_OR_RETURN(header_, decode_header(ConstByteSpan(head_).first<kHeaderBytes>()));
   have_ = 0;
   if (header_.kind == FrameKind::kWrite) {
     if (header_.length < kRangeBytes) return {Code::kCorrupt, "a write frame ends before its range"};
     state_ = State::kRange;
+    range_bytes_ = kRangeBytes;
     return {};
   }
   if (header_.kind == FrameKind::kData) {
+    MC_RETURN_IF_ERROR(check_mac({}));
     range_ = {.segment = {}, .offset = 0, .length = header_.length};
     return begin_bulk();
   }
@@ -91,6 +120,7 @@ Status FrameReader::begin_bulk() {
 
 Status FrameReader::end_payload() {
   const bool bulk = state_ == State::kBulk;
+  if (!bulk) MC_RETURN_IF_ERROR(check_mac(as_bytes(message_)));
   state_ = State::kHeader;
   have_ = 0;
   at_ = nullptr;

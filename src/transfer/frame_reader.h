@@ -5,10 +5,12 @@
 // Both may be mixed in any way and with any cut: the frames are the same. Thread-compatible.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "transfer/auth/frame_mac.h"
 #include "transfer/frame.h"
 
 namespace mooncake::transfer {
@@ -30,6 +32,10 @@ class FrameReader {
 
   explicit FrameReader(Sink& sink) : sink_(sink) {}
 
+  /// The frames that begin from now on are sealed: a wrong MAC is kPermissionDenied, and nothing of that frame reaches
+  /// the sink. Between frames (inside Sink::on_frame, for one), once.
+  void open_with(std::unique_ptr<FrameMac> mac);
+
   /// Where the next bytes of the stream belong. Empty between payloads: then read ahead and consume().
   [[nodiscard]] ByteSpan landing();
   /// `count` bytes of the stream were put into landing().
@@ -45,21 +51,27 @@ class FrameReader {
  private:
   enum class State : std::uint8_t { kHeader, kRange, kMessage, kBulk };
 
+  /// Where the current small part is collected, all of it.
+  ByteSpan part();
   Status on_header();
+  Status on_range();
+  Status check_mac(ConstByteSpan payload);
   Status begin_bulk();
   Status advance(std::size_t count);
   Status end_payload();
 
   Sink& sink_;
   State state_ = State::kHeader;
-  std::array<std::byte, kHeaderBytes> small_;  // header or range, being collected
-  std::size_t have_ = 0;                       // bytes of the current part that have come
+  std::array<std::byte, kHeaderBytes + kMacBytes> head_;  // header and MAC
+  std::array<std::byte, kRangeBytesMax> range_head_;      // of a write
+  std::size_t range_bytes_ = kRangeBytes;                 // of it, as far as is known
+  std::size_t have_ = 0;                                  // bytes of the current part that have come
   FrameHeader header_;
   BulkRange range_;
   std::string message_;
-  std::byte* at_ = nullptr;  // of the bulk payload; null: thrown away
+  std::byte* at_ = nullptr;        // of the bulk payload; null: thrown away
+  std::unique_ptr<FrameMac> mac_;  // null: frames are not sealed
+  std::uint64_t number_ = 0;       // of the current frame, if they are
 };
-
-static_assert(kRangeBytes <= kHeaderBytes);
 
 }  // namespace mooncake::transfer

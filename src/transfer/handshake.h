@@ -1,10 +1,14 @@
 // Handshake: one connection from its first packet to the exchange of hellos, in at most kConnectTimeout. Both sides
-// send their hello at once; whoever sees something wrong says so and closes. Loop thread only.
+// send their hello at once; whoever sees something wrong says so and closes. With AuthMode::kMac each side answers the
+// other's hello with its proof, and from then on its frames are sealed; the hello is believed once the proof has come.
+// Loop thread only.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "transfer/auth/session.h"
 #include "transfer/connection.h"
 #include "transfer/context.h"
 
@@ -53,7 +57,10 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
 
   bool watch(UniqueFd socket);
   void greet();
+  Status on_hello(const std::string& payload);
+  Status on_proof(std::string_view payload);
   [[nodiscard]] Status check(const Hello& hello) const;
+  Status prove(const std::string& their_hello);
   void finish(Result<Hello> result);
 
   Context& context_;
@@ -63,6 +70,9 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
   std::unique_ptr<net::FdWatch> dialing_;
   std::shared_ptr<Connection> connection_;
   TimerId timer_{0};
+  std::string our_hello_;           // as sent
+  Hello hello_;                     // theirs, until it is proven
+  std::optional<Session> session_;  // once both hellos are known, with kMac
 };
 
 }  // namespace mooncake::transfer

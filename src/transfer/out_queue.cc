@@ -18,7 +18,46 @@ OutFrame OutFrame::make(FrameHeader header, ConstByteSpan small, std::string pay
   return frame;
 }
 
+void OutFrame::seal() {
+  std::memmove(head.data() + kHeaderBytes + kMacBytes, head.data() + kHeaderBytes, head_bytes - kHeaderBytes);
+  head_bytes += kMacBytes;
+  sealed = true;
+}
+
+void OutFrame::put_mac(FrameMac& mac, std::uint64_t place) {
+  if (number == place) return;
+  // Of a message all is covered, of bulk the range. What is covered is in one place of the three.
+  ConstByteSpan covered = ConstByteSpan(head).first(head_bytes).subspan(kHeaderBytes + kMacBytes);
+  const ConstByteSpan text = payload.empty() && !bulk() ? borrowed : as_bytes(payload);
+  CHECK(covered.empty() || text.empty());
+  if (covered.empty()) covered = text;
+  const Mac value = mac.compute(place, ConstByteSpan(head).first(kHeaderBytes), covered);
+  std::ranges::copy(value, head.begin() + kHeaderBytes);
+  number = place;
+}
+
+std::string OutQueue::last(OutFrame frame) {
+  CHECK(between_frames());
+  std::string bytes;
+  const auto append = [&](const OutFrame& what) {
+    bytes.append(reinterpret_cast<const char*>(what.head.data()), what.head_bytes).append(what.payload);
+  };
+  if (mac_) {
+    // A frame with a MAC means nothing before the proof, which may still wait.
+    for (const std::deque<OutFrame>* queue : {&wire_, &urgent_}) {
+      for (const OutFrame& waiting : *queue) {
+        if (!waiting.sealed) append(waiting);
+      }
+    }
+    frame.seal();
+    frame.put_mac(*mac_, front_number_);
+  }
+  append(frame);
+  return bytes;
+}
+
 void OutQueue::push(OutFrame frame) {
+  if (mac_) frame.seal();
   bytes_ += frame.bytes();
   (frame.bulk() ? bulk_ : urgent_).push_back(std::move(frame));
 }
@@ -38,6 +77,7 @@ std::span<iovec> OutQueue::gather(int& fd) {
   fd = -1;
   std::size_t count = 0;
   std::size_t skip = front_sent_;
+  std::uint64_t number = front_number_;
   const auto add = [&](const void* data, std::size_t size) {
     const std::size_t skipped = std::min(skip, size);
     skip -= skipped;
@@ -48,6 +88,7 @@ std::span<iovec> OutQueue::gather(int& fd) {
     if (count + 3 > kGatherMax || (count > 0 && frame.fd.valid())) break;
     const bool alone = frame.fd.valid() && front_sent_ == 0;
     if (alone) fd = frame.fd.get();
+    if (frame.sealed) frame.put_mac(*mac_, number++);
     add(frame.head.data(), frame.head_bytes);
     add(frame.payload.data(), frame.payload.size());
     add(frame.borrowed.data(), frame.borrowed.size());
@@ -63,6 +104,7 @@ void OutQueue::sent(std::size_t count, const std::function<void(const FrameHeade
   while (!wire_.empty() && front_sent_ >= wire_.front().bytes()) {
     front_sent_ -= wire_.front().bytes();
     const bool bulk = wire_.front().bulk();
+    if (wire_.front().sealed) ++front_number_;
     const FrameHeader header = wire_.front().header;
     wire_.pop_front();
     if (bulk) on_sent(header);

@@ -2,33 +2,48 @@
 //
 // Messages overtake bulk frames that have not begun. A frame borrows its bytes until it is written; those of a bulk
 // frame can be had back before by let_go(): a frame on the wire cannot be taken back, so the bytes still unsent are
-// copied and the frame ends as it would have. Thread-compatible.
+// copied and the frame ends as it would have.
+// A frame's MAC depends on its place in wire order, so it is made when the frame is about to be sent, and again if
+// frames before it are taken out meanwhile; of one place, only one ever leaves.
+// Thread-compatible.
 #pragma once
 
 #include <sys/uio.h>
 
 #include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "base/bytes.h"
+#include "transfer/auth/frame_mac.h"
 #include "transfer/fd.h"
 #include "transfer/frame.h"
 
 namespace mooncake::transfer {
 
 struct OutFrame {
-  FrameHeader header;                                                     ///< its length is filled in by make()
-  std::array<std::byte, kHeaderBytes + kRangeBytes + kSourceBytes> head;  ///< encoded header and small payload
+  /// The range and the source of a shm_pull, the longest of the payloads that are no text.
+  static constexpr std::size_t kSmallMax = kRangeBytesMax + kSourceBytes;
+
+  FrameHeader header;                                                ///< its length is filled in by make()
+  std::array<std::byte, kHeaderBytes + kMacBytes + kSmallMax> head;  ///< header, MAC if sealed, small payload
   std::size_t head_bytes = 0;
   std::string payload;  ///< owned
   ConstByteSpan borrowed;
-  UniqueFd fd;  ///< travels with the first byte; unix sockets only
+  UniqueFd fd;                          ///< travels with the first byte; unix sockets only
+  bool sealed = false;                  ///< there is room for a MAC behind the header
+  std::optional<std::uint64_t> number;  ///< the MAC is that of this place in wire order
 
-  /// A frame whose payload is `small` (at most 56 bytes), then `payload`, then `borrowed`.
+  /// A frame whose payload is `small` (at most kSmallMax bytes), then `payload`, then `borrowed`.
   static OutFrame make(FrameHeader header, ConstByteSpan small = {}, std::string payload = {},
                        ConstByteSpan borrowed = {});
+  /// Makes room for a MAC.
+  void seal();
+  /// Puts the MAC of that place there, if it is not there already.
+  void put_mac(FrameMac& mac, std::uint64_t place);
   [[nodiscard]] std::size_t bytes() const { return head_bytes + payload.size() + borrowed.size(); }
   /// True for write and data frames.
   [[nodiscard]] bool bulk() const { return header.kind == FrameKind::kWrite || header.kind == FrameKind::kData; }
@@ -47,7 +62,12 @@ class OutQueue {
   /// Frames are put in wire order this far ahead, so that a message waits for at most this much bulk.
   static constexpr std::size_t kCommitBytes = 1u << 20;
 
+  /// What is pushed from now on is sealed. Once, at most.
+  void seal_with(std::unique_ptr<FrameMac> mac) { mac_ = std::move(mac); }
   void push(OutFrame frame);
+  /// The bytes to send now, past the queue, to end with that frame: if it is sealed, what is not comes before it. Only
+  /// between_frames().
+  std::string last(OutFrame frame);
   [[nodiscard]] bool empty() const { return wire_.empty() && urgent_.empty() && bulk_.empty(); }
   /// True if no frame is partly sent.
   [[nodiscard]] bool between_frames() const { return front_sent_ == 0; }
@@ -74,6 +94,8 @@ class OutQueue {
   std::size_t wire_bytes_ = 0;  // unsent bytes in wire_
   std::size_t front_sent_ = 0;  // bytes of wire_.front() that are sent
   std::size_t bytes_ = 0;
+  std::unique_ptr<FrameMac> mac_;   // null: nothing is sealed
+  std::uint64_t front_number_ = 0;  // of the first sealed frame in wire_
   std::array<iovec, kGatherMax> pieces_;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "transfer/frame_reader.h"
 
 namespace mooncake::transfer {
 namespace {
@@ -125,6 +126,60 @@ TEST(OutQueue, FrameWithADescriptorGoesAlone) {
   }
   EXPECT_EQ(with_fd, (std::vector<bool>{false, true, false}));
   EXPECT_EQ(turns, (std::vector<std::size_t>{kHeaderBytes + 6, kHeaderBytes + 4, kHeaderBytes + 5}));
+}
+
+/// Reads sealed frames back; their ids in order, or why not.
+class Opened final : public FrameReader::Sink {
+ public:
+  explicit Opened(std::string_view stream) : reader_(*this) {
+    reader_.open_with(std::make_unique<FrameMac>(FrameKey{}));
+    status_ = reader_.consume(as_bytes(stream));
+  }
+  Status on_frame(const FrameHeader& header, std::string) override {
+    ids_.push_back(header.request_id);
+    return {};
+  }
+  std::byte* on_bulk(const FrameHeader&, const BulkRange&) override { return nullptr; }
+  Status on_bulk_end(const FrameHeader& header, const BulkRange&) override { return on_frame(header, {}); }
+
+  Status status_;
+  std::vector<std::uint64_t> ids_;
+
+ private:
+  FrameReader reader_;
+};
+
+TEST(OutQueue, SealedFramesOpenInWireOrderHoweverTheyWereCutAndTakenOut) {
+  Rng rng(7);
+  for (int round = 0; round < 50; ++round) {
+    OutQueue queue;
+    queue.seal_with(std::make_unique<FrameMac>(FrameKey{}));
+    std::string wire;
+    std::uint64_t id = 0;
+    for (int step = 0; step < 200; ++step) {
+      if (rng.below(3) == 0) queue.push(bulk(++id, kBulk.first(1 + rng.below(5000))));
+      if (rng.below(3) == 0) queue.push(message(++id, std::string(rng.below(100), 'm')));
+      if (rng.below(4) == 0) static_cast<void>(queue.let_go(FrameKind::kData, id - rng.below(id + 1)));
+      wire += take(queue, rng.below(4000));
+    }
+    wire += take_all(queue);
+    const Opened opened(wire);
+    EXPECT_TRUE(opened.status_.ok()) << opened.status_.to_string();
+    EXPECT_GT(opened.ids_.size(), 50u);
+  }
+}
+
+TEST(OutQueue, LastFrameIsSealedAndComesAfterTheProof) {
+  OutQueue queue;
+  queue.push(message(1, "the proof"));
+  queue.seal_with(std::make_unique<FrameMac>(FrameKey{}));
+  queue.push(message(2, "never sent"));
+  const std::string bytes = queue.last(message(3, "the reason"));
+  const std::string proof = flat(message(1, "the proof"));
+  ASSERT_TRUE(bytes.starts_with(proof));
+  const Opened opened(std::string_view(bytes).substr(proof.size()));
+  EXPECT_TRUE(opened.status_.ok()) << opened.status_.to_string();
+  EXPECT_EQ(opened.ids_, std::vector<std::uint64_t>{3});
 }
 
 }  // namespace

@@ -37,7 +37,10 @@ void SliceQueue::start_next(const BatchPtr& batch) {
   }
   Slice slice{.op = request.op,
               .local = request.local.subspan(at, length),
-              .remote = {.segment = request.segment, .offset = request.offset + at, .length = length}};
+              .remote = {.segment = request.segment,
+                         .offset = request.offset + at,
+                         .length = length,
+                         .capability = request.capability}};
   ++slices_;
   slice_bytes_ += length;
   ++batch->in_flight;

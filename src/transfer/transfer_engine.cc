@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/mutex.h"
 #include "transfer/core.h"
 
@@ -64,6 +66,10 @@ class Engine final : public TransferEngine {
     return core_->context().segments.add_file(std::move(file));
   }
   Status unregister_memory(SegmentHandle segment, absl::AnyInvocable<void()> done) override;
+  Result<Capability> grant(SegmentHandle segment, std::uint64_t offset, std::uint64_t length, Access access,
+                           PeerHandle to) override {
+    return core_->context().grant({.segment = segment, .offset = offset, .length = length}, access, to);
+  }
   Result<PeerHandle> connect(const PeerName& name) override { return core_->connect(name); }
   void call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) override {
     core_->call(peer, method, std::move(payload), deadline, std::move(done));
@@ -163,6 +169,15 @@ Status TransferEngine::submit_and_wait(PeerHandle peer, std::span<const Transfer
   submit(peer, requests, deadline, std::nullopt,
          [promise = Promise(waiter)](Status status) mutable { promise.set(std::move(status)); });
   return waiter->wait();
+}
+
+Result<Capability> Capability::from_string(std::string_view text) {
+  Capability capability;
+  if (text.size() != kCapabilityBytes) {
+    return Status(Code::kCorrupt, fmt::format("a capability has {} bytes, not {}", kCapabilityBytes, text.size()));
+  }
+  std::ranges::copy(as_bytes(text), capability.bytes.begin());
+  return capability;
 }
 
 Responder& Responder::operator=(Responder&& other) noexcept {

@@ -16,6 +16,7 @@
 
 #include <absl/functional/any_invocable.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,6 +30,7 @@
 #include "base/executor.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "transfer/auth/auth_config.h"
 
 namespace mooncake::transfer {
 
@@ -66,6 +68,20 @@ struct FileOptions {
   std::uint64_t bytes = 0;  ///< of the segment; 0: as many as it has. If writable, a smaller file is made or extended.
 };
 
+inline constexpr std::size_t kCapabilityBytes = 56;
+
+/// The right to a range of a segment, as its owner gave it to one peer (TransferEngine::grant). Its holder sends it
+/// back with a request; nobody else can use it, and nobody but the owner can make one.
+struct Capability {
+  std::array<std::byte, kCapabilityBytes> bytes{};
+
+  /// For a field of a message.
+  [[nodiscard]] std::string to_string() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+  /// From a field of a message. @return kCorrupt if the size is wrong; all else is checked by the owner.
+  static Result<Capability> from_string(std::string_view text);
+  bool operator==(const Capability&) const = default;
+};
+
 /// One range to move. `local` lies inside one registered segment of this engine.
 struct TransferRequest {
   enum class Op : std::uint8_t { kRead, kWrite };
@@ -73,6 +89,9 @@ struct TransferRequest {
   ByteSpan local;            ///< its size is the length of the transfer
   SegmentHandle segment;     ///< the peer's; of this engine itself it may be a file
   std::uint64_t offset = 0;  ///< in the peer's segment, bytes
+  /// The right to it, where the segment itself gives none. Checked by the owner, and then alone: a request with a wrong
+  /// capability is refused whatever the segment allows.
+  std::optional<Capability> capability = {};
 };
 
 /// A message that the target's handler gets after the last byte of a write batch is visible there.
@@ -118,23 +137,23 @@ class Batch {
 };
 
 struct TransferConfig {
-  /// Where to listen: "host:port"; port 0 takes a free one. An address that peers can reach, so no 0.0.0.0; and a
-  /// loopback address unless `insecure`.
+  /// Where to listen: "host:port", as peers reach it, so no 0.0.0.0; port 0 takes a free one. Elsewhere than on
+  /// loopback only with authentication (or auth.insecure).
   std::string listen = "127.0.0.1:0";
   /// Endpoints on further network interfaces, in the order in which peers have theirs: the first of this engine and the
   /// first of a peer are one rail, the second ones another. Transfers spread over the rails, and go on when one fails.
   /// At most 11.
   std::vector<std::string> rails = {};
-  /// Allows addresses that other hosts can reach, with nothing that tells friend from foe.
-  bool insecure = false;
   /// Shown to peers in logs and metrics ("prefill-0").
   std::string node_name = "unnamed";
   /// Peers of another cluster are refused in the hello.
   std::string cluster_id = "default";
   /// TCP connections opened to one peer on each rail; stripes of large transfers spread over them.
   std::uint32_t connections_per_peer = 2;
-  /// False: never use shm, even with a peer on this host.
+  /// False: never use shm, even with a peer on this host. With TLS it is used only if auth.trusted_fabric.
   bool enable_shm = true;
+  /// Who may be a peer, and how that is proven.
+  AuthConfig auth = {};
 };
 
 /// Counters since creation; both ends of a path agree on them once it is quiet.
@@ -151,7 +170,8 @@ struct TransferStats {
 class TransferEngine {
  public:
   /// Listens and starts the I/O threads. `executor` runs all callbacks and must outlive the engine.
-  /// @return kUnavailable when the address cannot be bound (the message says why), kInvalidArgument for a bad config.
+  /// @return kUnavailable when the address cannot be bound (the message says why), kInvalidArgument for a bad config,
+  /// kNotFound or kPermissionDenied for files of secrets. Reads those files: blocks.
   static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config, Executor& executor);
   /// As above; callbacks and handlers run on the engine's own I/O thread, executor(). That saves two changes of thread
   /// in every message, so it is the way for services whose handlers are short: while one runs, nothing else moves. The
@@ -195,6 +215,13 @@ class TransferEngine {
   /// Revokes the segment: from now on peers get kStale. `done` runs once no operation touches the memory any more; only
   /// then may it be reused for something else. A file has been closed by then.
   virtual Status unregister_memory(SegmentHandle segment, absl::AnyInvocable<void()> done) = 0;
+
+  /// Gives one peer, for its epoch, the right to `access` to a range of a segment, whatever the segment itself allows;
+  /// to be sent to it in a message. Memory that peers reach by capabilities only is registered with Access::kNone. The
+  /// right ends with the registration or with the peer's epoch.
+  /// @return kStale, kOutOfRange, or kInvalidArgument (no bytes, no rights).
+  virtual Result<Capability> grant(SegmentHandle segment, std::uint64_t offset, std::uint64_t length, Access access,
+                                   PeerHandle to) = 0;
 
   /// The live peer at `name`, connecting in the background if there is none: calls made meanwhile wait for the
   /// handshake. Cheap when connected; call it before every call rather than keeping handles over failures.

@@ -35,9 +35,8 @@ void try_hello(ConstByteSpan bytes) {
 
 void try_ranges(ConstByteSpan bytes) {
   if (const auto range = decode_range(bytes); range.ok()) {
-    std::array<std::byte, kRangeBytes> again{};
-    encode_range(*range, again);
-    const auto reread = decode_range(again);
+    std::array<std::byte, kRangeBytesMax> again{};
+    const auto reread = decode_range(encode_range(*range, again));
     CHECK(reread.ok() && *reread == *range);
   }
   if (const auto source = decode_source(bytes); source.ok()) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "cli/auth_options.h"
+
 namespace mooncake::cli {
 namespace {
 
@@ -20,6 +22,10 @@ class Arguments {
   }
   Arguments& add(std::string_view flag) {
     words_.emplace_back(flag);
+    return *this;
+  }
+  Arguments& add_all(const std::vector<std::string>& words) {
+    words_.insert(words_.end(), words.begin(), words.end());
     return *this;
   }
   Arguments& add_unless_empty(std::string_view flag, const std::string& value) {
@@ -91,6 +97,7 @@ std::vector<std::string> process_arguments(const UpConfig& config, const Process
       .add("--log-file", surroundings.log_file)
       .add("--log-level", config.log_level)
       .add("--cluster-id", config.cluster_id)
+      .add_all(auth_arguments(config.auth))
       .add_unless_empty("--master", surroundings.master);
   if (worker) add_worker(arguments, config, process, surroundings.cores);
   if (process.role == "gateway") add_gateway(arguments, config, surroundings.listen);

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "transfer/auth/auth_config.h"
+
 namespace mooncake::cli {
 
 /// What `mooncake up` was asked for; ranges are checked by the option table.
@@ -31,8 +33,9 @@ struct UpConfig {
   std::uint32_t threads = 0;     ///< of each engine; 0: its share of the cores
   bool restart = true;
   std::string log_level;
-  std::string cluster_id;   ///< of this cluster alone, so that no process of another can join by a recycled port
-  std::string config_file;  ///< handed on to every process; empty: none
+  std::string cluster_id;     ///< of this cluster alone, so that no process of another can join by a recycled port
+  transfer::AuthConfig auth;  ///< of each process
+  std::string config_file;    ///< handed on to every process; empty: none
 };
 
 /// One process of the cluster. Roles: master, node, prefill, decode, gateway.

@@ -81,6 +81,10 @@ class FakeTransfer final : public transfer::TransferEngine {
   // Not needed here.
   Result<ByteSpan> allocate_shared(std::size_t) override { return unused(); }
   void free_shared(ByteSpan) override {}
+  Result<transfer::Capability> grant(transfer::SegmentHandle, std::uint64_t, std::uint64_t, transfer::Access,
+                                     transfer::PeerHandle) override {
+    return unused();
+  }
   Result<transfer::SegmentHandle> register_memory(ByteSpan, transfer::Access) override { return unused(); }
   Status unregister_memory(transfer::SegmentHandle, absl::AnyInvocable<void()>) override { return unused(); }
   void serve(std::uint16_t, transfer::Handler) override {}

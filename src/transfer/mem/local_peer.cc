@@ -10,7 +10,7 @@ LocalPeer::LocalPeer(Context& context, PeerHandle handle, PostReply post_reply)
       post_reply_(std::move(post_reply)),
       calls_(*context.loop),
       queue_(context, queue_hooks()),
-      mem_(context, queue_),
+      mem_(context, queue_, handle),
       file_(context, queue_, make_file_queue) {
   queue_.open();
 }

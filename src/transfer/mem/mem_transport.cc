@@ -4,7 +4,7 @@ namespace mooncake::transfer {
 
 void MemTransport::start(SliceId id, const Slice& slice) {
   const bool read = slice.op == TransferRequest::Op::kRead;
-  const Result<std::byte*> remote = context_.segments.acquire(slice.remote, read ? Access::kRead : Access::kWrite);
+  const Result<std::byte*> remote = context_.acquire(slice.remote, read ? Access::kRead : Access::kWrite, self_);
   if (!remote.ok()) {
     context_.loop->post([this, id, status = remote.status(), alive = std::weak_ptr(alive_)] {
       if (!alive.expired()) sink_.on_slice_done(id, status);

@@ -9,7 +9,9 @@ namespace mooncake::transfer {
 
 class MemTransport final : public Transport {
  public:
-  MemTransport(Context& context, SliceSink& sink) : context_(context), sink_(sink), copies_(*context.loop) {}
+  /// `self` is this engine as a peer of its own.
+  MemTransport(Context& context, SliceSink& sink, PeerHandle self)
+      : context_(context), sink_(sink), self_(self), copies_(*context.loop) {}
 
   [[nodiscard]] std::string_view name() const override { return "mem"; }
   void start(SliceId id, const Slice& slice) override;
@@ -24,6 +26,7 @@ class MemTransport final : public Transport {
 
   Context& context_;
   SliceSink& sink_;
+  const PeerHandle self_;
   CopyQueue copies_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted tasks
   absl::flat_hash_map<std::uint64_t, SegmentHandle> running_;

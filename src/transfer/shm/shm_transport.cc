@@ -40,10 +40,11 @@ Result<pid_t> peer_process(int fd) {
   return credentials.pid;
 }
 
-ShmTransport::ShmTransport(Context& context, SliceQueue& queue, std::string peer,
+ShmTransport::ShmTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer,
                            std::shared_ptr<Connection> connection)
     : context_(context),
       queue_(queue),
+      peer_handle_(handle),
       peer_(std::move(peer)),
       connection_(std::move(connection)),
       nonce_(std::make_unique<std::uint64_t>(random_seed())),
@@ -95,11 +96,9 @@ Result<ShmSource> ShmTransport::source_of(ConstByteSpan memory) {
 
 void ShmTransport::start(SliceId id, const Slice& slice) {
   const auto request_id = static_cast<std::uint64_t>(id);
-  std::array<std::byte, kRangeBytes + kSourceBytes> small;
-  encode_range(slice.remote, std::span(small).first<kRangeBytes>());
-  if (slice.op == TransferRequest::Op::kRead) {
-    return send(FrameKind::kShmGrant, request_id, std::span(small).first<kRangeBytes>());
-  }
+  std::array<std::byte, kRangeBytesMax + kSourceBytes> small;
+  const ConstByteSpan range = encode_range(slice.remote, small);
+  if (slice.op == TransferRequest::Op::kRead) return send(FrameKind::kShmGrant, request_id, range);
   const Result<ShmSource> source = source_of(slice.local);
   if (!source.ok()) {  // the pool went, or there are no descriptors left
     context_.loop->post([this, id, alive = std::weak_ptr(alive_)] {
@@ -107,8 +106,8 @@ void ShmTransport::start(SliceId id, const Slice& slice) {
     });
     return;
   }
-  encode_source(*source, std::span(small).last<kSourceBytes>());
-  send(FrameKind::kShmPull, request_id, small);
+  encode_source(*source, std::span(small).subspan(range.size()).first<kSourceBytes>());
+  send(FrameKind::kShmPull, request_id, ConstByteSpan(small).first(range.size() + kSourceBytes));
 }
 
 Abandoned ShmTransport::abandon(SliceId id, const Slice& slice) {
@@ -217,7 +216,7 @@ Status ShmTransport::on_pull(const FrameHeader& header, std::string_view payload
     send_done(id, {Code::kExhausted, "too many pulls at once"});
     return {};
   }
-  Result<std::byte*> to = context_.segments.acquire(pull.target, Access::kWrite);
+  Result<std::byte*> to = context_.acquire(pull.target, Access::kWrite, peer_handle_);
   if (!to.ok()) {
     send_done(id, to.status());
     return {};
@@ -247,7 +246,7 @@ Status ShmTransport::on_grant(const FrameHeader& header, std::string_view payloa
     send_done(id, {Code::kExhausted, "too many grants at once"});
     return {};
   }
-  Result<std::byte*> at = context_.segments.acquire(range, Access::kRead);
+  Result<std::byte*> at = context_.acquire(range, Access::kRead, peer_handle_);
   if (!at.ok()) {
     send_done(id, at.status());
     return {};

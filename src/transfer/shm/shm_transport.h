@@ -37,7 +37,8 @@ inline constexpr std::size_t kShmServedMax = 4096;
 
 class ShmTransport final : public Transport {
  public:
-  ShmTransport(Context& context, SliceQueue& queue, std::string peer, std::shared_ptr<Connection> connection);
+  ShmTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer,
+               std::shared_ptr<Connection> connection);
 
   [[nodiscard]] bool owns(const Connection& connection) const { return connection_.get() == &connection; }
   /// The peer has said what it can read.
@@ -85,6 +86,7 @@ class ShmTransport final : public Transport {
 
   Context& context_;
   SliceQueue& queue_;
+  const PeerHandle peer_handle_;
   const std::string peer_;
   std::shared_ptr<Connection> connection_;  // shared: see Connection
   pid_t pid_ = 0;

@@ -6,9 +6,10 @@
 
 namespace mooncake::transfer {
 
-TcpTransport::TcpTransport(Context& context, SliceQueue& queue, std::string peer, std::size_t rails)
+TcpTransport::TcpTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer, std::size_t rails)
     : context_(context),
       queue_(queue),
+      peer_handle_(handle),
       peer_(std::move(peer)),
       planner_(std::move(*RailPlanner::create(rails, kTcpSlices))),
       weights_(rails, 1.0) {}
@@ -39,8 +40,8 @@ void TcpTransport::settle(std::uint64_t request_id, Outcome outcome) {
 }
 
 void TcpTransport::send(SliceId id, const Slice& slice) {
-  std::array<std::byte, kRangeBytes> range;
-  encode_range(slice.remote, range);
+  std::array<std::byte, kRangeBytesMax> room;
+  const ConstByteSpan range = encode_range(slice.remote, room);
   FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
   const bool write = slice.op == TransferRequest::Op::kWrite;
   header.kind = write ? FrameKind::kWrite : FrameKind::kRead;
@@ -135,7 +136,7 @@ Status TcpTransport::on_read(Connection& from, const FrameHeader& header, std::s
     send_done(from, header.request_id, {Code::kExhausted, "too many reads at once"});
     return {};
   }
-  Result<std::byte*> at = context_.segments.acquire(range, Access::kRead);
+  Result<std::byte*> at = context_.acquire(range, Access::kRead, peer_handle_);
   if (!at.ok()) {
     send_done(from, header.request_id, at.status());
     return {};
@@ -190,7 +191,7 @@ std::byte* TcpTransport::on_bulk(Connection& from, const FrameHeader& header, co
   landing.request_id = header.request_id;
   std::byte* to = nullptr;
   if (header.kind == FrameKind::kWrite) {
-    Result<std::byte*> at = context_.segments.acquire(range, Access::kWrite);
+    Result<std::byte*> at = context_.acquire(range, Access::kWrite, peer_handle_);
     if (at.ok()) {
       to = *at;
       landing.segment = range.segment;

@@ -30,8 +30,8 @@ inline constexpr std::size_t kAnsweredReadsMax = 4096;
 
 class TcpTransport final : public Transport {
  public:
-  /// `peer` is the peer's name in statistics; `rails` how many there are, at most kEndpointsMax.
-  TcpTransport(Context& context, SliceQueue& queue, std::string peer, std::size_t rails);
+  /// `handle` is the peer, `peer` its name in statistics; `rails` how many there are, at most kEndpointsMax.
+  TcpTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer, std::size_t rails);
 
   ConnectionSet& connections() { return connections_; }
   [[nodiscard]] std::size_t rail_count() const { return weights_.size(); }
@@ -93,6 +93,7 @@ class TcpTransport final : public Transport {
 
   Context& context_;
   SliceQueue& queue_;
+  const PeerHandle peer_handle_;
   const std::string peer_;
   ConnectionSet connections_;
   absl::flat_hash_map<std::uint64_t, Sent> sent_;  // by request id

@@ -1,0 +1,202 @@
+// AuthMode::kTls between real engines, with certificates that are right and wrong.
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "transfer/auth/certificate_names.h"
+#include "transfer/auth/test_certificates.h"
+#include "transfer/auth/tls_stream.h"
+#include "transfer/fake_peer.h"
+#include "transfer/test_node.h"
+
+namespace mooncake::transfer {
+namespace {
+
+constexpr std::uint16_t kEcho = 1;
+
+class TlsEngines : public testing::Test {
+ protected:
+  static TransferConfig config(const std::string& name, AuthConfig auth) {
+    TransferConfig made;
+    made.node_name = name;
+    made.auth = std::move(auth);
+    return made;
+  }
+  TransferConfig member(const std::string& name) { return config(name, ours_.issue(dir_, name, "DNS:" + name)); }
+  TransferConfig member(const std::string& name, const TestAuthority::Odd& odd) {
+    return config(name, ours_.issue(dir_, name, "DNS:" + name, odd));
+  }
+
+  /// Both sides are told that they are no peers, one of them why, with `text` in it.
+  static void expect_refused(TestNode& a, TestNode& b, const std::string& text) {
+    const Status one = a.ask(b, kEcho, "hello").status();
+    const Status other = b.ask(a, kEcho, "hello").status();
+    EXPECT_EQ(one.code(), Code::kPermissionDenied) << one.to_string();
+    EXPECT_EQ(other.code(), Code::kPermissionDenied) << other.to_string();
+    EXPECT_NE((one.message() + other.message()).find(text), std::string::npos) << one.to_string() << other.to_string();
+  }
+
+  SecretDir dir_;
+  TestAuthority ours_{"ours"};
+};
+
+TEST_F(TlsEngines, MembersTalkAndMoveBytesOverTlsAndNotOverShm) {
+  TestNode a(member("a"));
+  TestNode b(member("b"));
+  b.serve_echo(kEcho);
+  EXPECT_EQ(*a.ask(b, kEcho, "hello"), "hello");
+  EXPECT_EQ(*a.ask(b, kEcho, std::string(kMessageBytesMax, 'x')), std::string(kMessageBytesMax, 'x'));
+
+  std::vector<std::byte> mine = noise(9'000'001, 1);
+  std::vector<std::byte> theirs(mine.size());
+  ASSERT_TRUE(a->register_memory(mine, Access::kNone).ok());
+  const SegmentHandle segment = *b->register_memory(theirs, Access::kReadWrite);
+  const TransferRequest write{.op = TransferRequest::Op::kWrite, .local = mine, .segment = segment};
+  ASSERT_TRUE(a->submit_and_wait(a.peer(b), std::span(&write, 1), soon()).ok());
+  EXPECT_EQ(theirs, mine);
+  std::ranges::copy(noise(theirs.size(), 2), theirs.begin());
+  const TransferRequest read{.op = TransferRequest::Op::kRead, .local = mine, .segment = segment};
+  ASSERT_TRUE(a->submit_and_wait(a.peer(b), std::span(&read, 1), soon()).ok());
+  EXPECT_EQ(theirs, mine);
+  EXPECT_EQ(a->stats().at(0).transport, "tcp");
+}
+
+TEST_F(TlsEngines, TrustedFabricMayUseShm) {
+  TransferConfig config_a = member("a");
+  TransferConfig config_b = member("b");
+  config_a.auth.trusted_fabric = config_b.auth.trusted_fabric = true;
+  TestNode a(config_a);
+  TestNode b(config_b);
+  std::vector<std::byte> mine = noise(1 << 20, 1);
+  std::vector<std::byte> theirs(mine.size());
+  ASSERT_TRUE(a->register_memory(mine, Access::kNone).ok());
+  const SegmentHandle segment = *b->register_memory(theirs, Access::kReadWrite);
+  const TransferRequest write{.op = TransferRequest::Op::kWrite, .local = mine, .segment = segment};
+  ASSERT_TRUE(a->submit_and_wait(a.peer(b), std::span(&write, 1), soon()).ok());
+  EXPECT_EQ(theirs, mine);
+  EXPECT_EQ(a->stats().at(0).transport, "shm");
+}
+
+TEST_F(TlsEngines, ManyMessagesAndBatchesAtOnce) {
+  TestNode a(member("a"));
+  TestNode b(member("b"));
+  b.serve_echo(kEcho);
+  std::vector<std::byte> mine = noise(32 << 20, 1);
+  std::vector<std::byte> theirs(mine.size());
+  ASSERT_TRUE(a->register_memory(mine, Access::kNone).ok());
+  const SegmentHandle segment = *b->register_memory(theirs, Access::kReadWrite);
+  const PeerHandle peer = a.peer(b);
+  std::vector<TransferRequest> writes;
+  Rng rng(5);
+  for (std::size_t at = 0; at < mine.size();) {
+    const std::size_t length = std::min<std::size_t>(1 + rng.below(300'000), mine.size() - at);
+    writes.push_back({.op = TransferRequest::Op::kWrite,
+                      .local = ByteSpan(mine).subspan(at, length),
+                      .segment = segment,
+                      .offset = at});
+    at += length;
+  }
+  Later<Status> done;
+  a->submit(peer, writes, soon(), std::nullopt, done.setter());
+  std::vector<Later<Result<std::string>>> answers(500);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    a->call(peer, kEcho, std::string(rng.below(20'000), static_cast<char>('a' + i % 26)), soon(), answers[i].setter());
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const Result<std::string> answer = answers[i].get();
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+    EXPECT_EQ(answer->find_first_not_of(static_cast<char>('a' + i % 26)), std::string::npos);
+  }
+  EXPECT_TRUE(done.get().ok());
+  EXPECT_EQ(theirs, mine);
+}
+
+TEST_F(TlsEngines, AnotherAuthorityIsRefused) {
+  TestNode a(member("a"));
+  TestNode b(config("b", TestAuthority("theirs").issue(dir_, "b", "DNS:b")));
+  expect_refused(a, b, "--tls-ca");
+}
+
+TEST_F(TlsEngines, ExpiredCertificateIsRefused) {
+  TestNode a(member("a"));
+  TestNode b(member("b", {.begins_s = -7200, .ends_s = -3600}));
+  expect_refused(a, b, "expired: renew it");
+}
+
+TEST_F(TlsEngines, CertificateOfTheFutureIsRefused) {
+  TestNode a(member("a"));
+  TestNode b(member("b", {.begins_s = 3600, .ends_s = 7200}));
+  expect_refused(a, b, "compare the clocks");
+}
+
+TEST_F(TlsEngines, CertificateForServersAloneCannotDial) {
+  TestNode a(member("a"));
+  TestNode b(member("b", {.usage = "serverAuth"}));
+  a.serve_echo(kEcho);
+  b.serve_echo(kEcho);
+  const Status status = b.ask(a, kEcho, "hello").status();
+  EXPECT_EQ(status.code(), Code::kPermissionDenied) << status.to_string();
+}
+
+TEST_F(TlsEngines, PlainAndTlsAreToldApartAtBothSides) {
+  TestNode a(member("a"));
+  TestNode b;
+  for (TestNode* from : {&a, &b}) {
+    const Status status = from->ask(from == &a ? b : a, kEcho, "hello").status();
+    EXPECT_EQ(status.code(), Code::kPermissionDenied) << status.to_string();
+    EXPECT_NE(status.message().find("TLS"), std::string::npos) << status.to_string();
+  }
+}
+
+TEST_F(TlsEngines, EngineWhoseOwnCertificateIsNotForItDoesNotStart) {
+  const auto engine = TransferEngine::create(config("b", ours_.issue(dir_, "c", "DNS:c,DNS:d.b")));
+  EXPECT_EQ(engine.status().code(), Code::kPermissionDenied);
+  EXPECT_NE(engine.status().message().find("c, d.b"), std::string::npos) << engine.status().to_string();
+}
+
+/// A certificate of the cluster, and a hello with somebody else's name.
+TEST_F(TlsEngines, NodeCannotSayThatItIsAnother) {
+  TestNode a(member("a"));
+  const std::unique_ptr<TlsContext> context = std::move(*TlsContext::load(member("thief").auth));
+  const std::unique_ptr<TlsStream> stream = std::move(*TlsStream::create(*context, true));
+  const UniqueFd socket = std::move(*connect_tcp(*parse_endpoint(a->name())));
+  Hello hello;
+  hello.epoch = 7;
+  hello.cluster_id = "default";
+  hello.node_name = "node-0";
+  hello.listen = "127.0.0.1:9";
+  hello.auth = AuthMode::kTls;
+  hello.connection = 1;
+  const OutFrame frame = OutFrame::make({.kind = FrameKind::kHello}, {}, encode_hello(hello));
+  std::string out(reinterpret_cast<const char*>(frame.head.data()), frame.head_bytes);
+  out += frame.payload;
+
+  std::string in;
+  std::array<std::byte, 4096> room;
+  for (bool over = false; !over;) {
+    const iovec piece{out.data(), out.size()};
+    const TlsStream::Step sent = stream->write(socket.get(), std::span(&piece, out.empty() ? 0 : 1));
+    out.erase(0, sent.count);
+    const TlsStream::Step got = stream->read(socket.get(), room, {});
+    in.append(reinterpret_cast<const char*>(room.data()), got.count);
+    over = !sent.over.ok() || !got.over.ok();
+    pollfd wait{.fd = socket.get(), .events = POLLIN, .revents = 0};
+    if (over || !got.blocked) continue;
+    // What was read may have ended the TLS handshake, and what could not be written before it goes now.
+    const int ready = ::poll(&wait, 1, out.empty() ? 20'000 : 10);
+    ASSERT_EQ(ready, out.empty() ? 1 : ready);
+  }
+  EXPECT_NE(in.find("is not for node-0"), std::string::npos) << in;
+  EXPECT_TRUE(a->stats().empty());
+}
+
+TEST(CertificateNames, NameANodeOrAllOfADomain) {
+  EXPECT_TRUE(names_node({"a", "node-0"}, "node-0"));
+  EXPECT_TRUE(names_node({"Node-0.mooncake.svc"}, "node-0"));
+  EXPECT_TRUE(names_node({"*.mooncake.svc"}, "node-0"));
+  EXPECT_FALSE(names_node({}, "node-0"));
+  EXPECT_FALSE(names_node({"node-01", "node", "x.node-0", "node-00.svc", ""}, "node-0"));
+  EXPECT_FALSE(names_node({".svc", "*"}, ""));
+}
+
+}  // namespace
+}  // namespace mooncake::transfer
