@@ -32,7 +32,9 @@ std::shared_ptr<Connection> Connection::create(net::EventLoop& loop, std::unique
 
 Connection::Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler,
                        std::unique_ptr<TlsStream> tls)
-    : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this), tls_(std::move(tls)) {}
+    : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this), tls_(std::move(tls)) {
+  reader_.limit_payload(kHelloBytesMax);
+}
 
 void Connection::start() {
   watch_->wait_readable([self = shared_from_this()] { self->read(); });

@@ -58,6 +58,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   /// Frames that come after the current one must carry them: from inside Handler::on_frame, once.
   void open_with(std::unique_ptr<FrameMac> mac) { reader_.open_with(std::move(mac)); }
 
+  /// The other side is a peer: until then its frames may have no more payload than a hello.
+  void trust() { reader_.limit_payload(UINT64_MAX); }
   /// Null without TLS.
   [[nodiscard]] const TlsStream* tls() const { return tls_.get(); }
 

@@ -1,5 +1,7 @@
 #include "transfer/frame_reader.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace mooncake::transfer {
@@ -95,6 +97,10 @@ Status FrameReader::on_range() {
 Status FrameReader::on_header() {
   MC_ASSIGN_OR_RETURN(header_, decode_header(ConstByteSpan(head_).first<kHeaderBytes>()));
   have_ = 0;
+  if (header_.length > payload_max_) {
+    return {Code::kExhausted,
+            fmt::format("a {} frame of {} bytes from a stranger", frame_kind_name(header_.kind), header_.length)};
+  }
   if (header_.kind == FrameKind::kWrite) {
     if (header_.length < kRangeBytes) return {Code::kCorrupt, "a write frame ends before its range"};
     state_ = State::kRange;

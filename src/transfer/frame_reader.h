@@ -36,6 +36,9 @@ class FrameReader {
   /// the sink. Between frames (inside Sink::on_frame, for one), once.
   void open_with(std::unique_ptr<FrameMac> mac);
 
+  /// Frames that begin from now on may have no more payload than that: strangers are not given memory.
+  void limit_payload(std::uint64_t bytes) { payload_max_ = bytes; }
+
   /// Where the next bytes of the stream belong. Empty between payloads: then read ahead and consume().
   [[nodiscard]] ByteSpan landing();
   /// `count` bytes of the stream were put into landing().
@@ -69,6 +72,7 @@ class FrameReader {
   FrameHeader header_;
   BulkRange range_;
   std::string message_;
+  std::uint64_t payload_max_ = UINT64_MAX;
   std::byte* at_ = nullptr;        // of the bulk payload; null: thrown away
   std::unique_ptr<FrameMac> mac_;  // null: frames are not sealed
   std::uint64_t number_ = 0;       // of the current frame, if they are

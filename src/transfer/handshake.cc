@@ -144,7 +144,9 @@ void Handshake::finish(Result<Hello> result) {
   const std::shared_ptr<Handshake> self = shared_from_this();  // `done` drops us
   const Done done = std::exchange(done_, nullptr);
   context_.loop->cancel(timer_);
-  if (!result.ok()) {
+  if (result.ok()) {
+    connection_->trust();
+  } else {
     if (dialing_) dialing_->close();
     if (connection_) connection_->close(result.status(), true);
   }

@@ -362,6 +362,15 @@ TEST_F(MacFaults, ReflectedProofIsRefused) {
   EXPECT_TRUE(thief.is_cut_off());
 }
 
+TEST_F(MacFaults, StrangersAreGivenNoMemory) {
+  MacPeer thief;
+  thief.dial(service_->name());
+  thief.greet_with(kSecret);
+  const OutFrame huge = OutFrame::make(call(1), {}, std::string(kMessageBytesMax, 'x'));
+  thief.send_raw(MacPeer::text(ConstByteSpan(huge.head).first(huge.head_bytes)));  // and waits for the rest
+  EXPECT_TRUE(thief.is_cut_off());
+}
+
 TEST_F(MacFaults, NothingIsServedBeforeTheProof) {
   MacPeer thief;
   thief.dial(service_->name());

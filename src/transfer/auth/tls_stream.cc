@@ -20,15 +20,11 @@ namespace {
 
 /// The largest plaintext of one record (RFC 8446, 5.1).
 constexpr std::size_t kRecordBytes = 16u << 10;
-/// Encrypted bytes that wait for the socket; 16 records in one system call.
-constexpr std::size_t kOutBytes = 256u << 10;
-/// What OpenSSL may add to that by itself: alerts and answers to key updates of a peer that does not read.
-constexpr std::size_t kOutBytesMax = kOutBytes + (64u << 10);
+/// Encrypted bytes that wait for the socket: the rest of one record, and what OpenSSL adds by itself: alerts, and
+/// answers to key updates of a peer that does not read.
+constexpr std::size_t kOutBytesMax = 128u << 10;
 /// AES-GCM may encrypt 2^24.5 full records under one key (RFC 8446, 5.5); a new one every 64 GiB.
 constexpr std::uint64_t kRecordsPerKey = 1u << 22;
-
-/// One system call brings up to 16 records.
-constexpr std::size_t kInBytes = 256u << 10;
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
@@ -73,7 +69,6 @@ const bio_method_st* TlsStream::socket_method() {
 
 Result<std::unique_ptr<TlsStream>> TlsStream::create(const TlsContext& context, bool dialed) {
   std::unique_ptr<TlsStream> stream(new TlsStream);
-  stream->room_.resize(kInBytes);
   stream->ssl_.reset(SSL_new(context.native()));
   BIO* const bio = BIO_new(socket_method());
   if (!stream->ssl_ || bio == nullptr) {
@@ -102,44 +97,70 @@ int TlsStream::on_verify(int fine, x509_store_ctx_st* chain) {
   return fine;
 }
 
+/// Sends a record from where OpenSSL encrypted it; only what the socket does not take is copied.
 int TlsStream::bio_write(bio_st* bio, const char* from, int size) {
   auto* const self = static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  const ConstByteSpan bytes = as_bytes({from, static_cast<std::size_t>(size)});
+  ConstByteSpan bytes = as_bytes({from, static_cast<std::size_t>(size)});
+  if (!self->must_send()) bytes = bytes.subspan(self->send_some(bytes, self->more_));
   if (self->out_.size() - self->sent_ + bytes.size() > kOutBytesMax) return -1;
   self->out_.insert(self->out_.end(), bytes.begin(), bytes.end());
   return size;
 }
 
-/// Serves OpenSSL's small reads, two a record, from a buffer that one system call fills.
+/// Sends what the socket takes. `more`: it need not go out before something follows. @return how much that was.
+std::size_t TlsStream::send_some(ConstByteSpan bytes, bool more) {
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+  std::size_t done = 0;
+  while (done < bytes.size() && socket_error_ == 0) {
+    const ssize_t count = ::send(fd_, bytes.data() + done, bytes.size() - done, flags);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && would_block(errno)) break;
+    if (count < 0) {
+      socket_error_ = errno;
+    } else {
+      done += static_cast<std::size_t>(count);
+    }
+  }
+  return done;
+}
+
+/// OpenSSL asks twice a record, for its header and for the rest. One system call brings that rest to where OpenSSL
+/// decrypts it, and the begin of the next record beside it.
 int TlsStream::bio_read(bio_st* bio, char* to, int size) {
   auto* const self = static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (self->in_.empty()) {
-    const ssize_t count = self->receive();
-    if (count < 0 && would_block(errno)) BIO_set_retry_read(bio);
-    if (count <= 0) return static_cast<int>(count);
+  const auto wanted = static_cast<std::size_t>(size);
+  if (!self->in_.empty()) {
+    const std::size_t taken = std::min(self->in_.size(), wanted);
+    std::memcpy(to, self->in_.data(), taken);
+    self->in_ = self->in_.subspan(taken);
+    return static_cast<int>(taken);
   }
-  const std::size_t count = std::min(self->in_.size(), static_cast<std::size_t>(size));
-  std::memcpy(to, self->in_.data(), count);
-  self->in_ = self->in_.subspan(count);
-  return static_cast<int>(count);
+  const ssize_t count = self->receive({reinterpret_cast<std::byte*>(to), wanted});
+  if (count < 0 && would_block(errno)) BIO_set_retry_read(bio);
+  return static_cast<int>(std::min<ssize_t>(count, size));
 }
 
-/// Fills in_. @return as recv().
-ssize_t TlsStream::receive() {
+/// Fills `to`, then in_. @return as recv().
+ssize_t TlsStream::receive(ByteSpan to) {
+  std::array<iovec, 2> pieces = {{{to.data(), to.size()}, {ahead_.data(), ahead_.size()}}};
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
   ssize_t count = 0;
   do {
-    count = ::recv(fd_, room_.data(), room_.size(), MSG_DONTWAIT);
+    count = ::recvmsg(fd_, &message, MSG_DONTWAIT);
   } while (count < 0 && errno == EINTR);
   if (count < 0 && !would_block(errno)) socket_error_ = errno;
   if (count == 0) ended_ = true;
   if (count <= 0) return count;
-  in_ = ConstByteSpan(room_).first(static_cast<std::size_t>(count));
-  if (!std::exchange(started_, true)) {
+  in_ = ConstByteSpan(ahead_).first(static_cast<std::size_t>(count) -
+                                    std::min(static_cast<std::size_t>(count), to.size()));
+  if (!std::exchange(started_, true)) {  // of the first record's header, 5 bytes
     std::array<std::byte, sizeof kFrameMagic> magic;
     store_le(magic.data(), kFrameMagic);
-    clear_text_ = in_.size() >= magic.size() && std::ranges::equal(in_.first(magic.size()), magic);
+    clear_text_ = static_cast<std::size_t>(count) >= magic.size() && std::ranges::equal(to.first(magic.size()), magic);
   }
   return count;
 }
@@ -236,11 +257,11 @@ TlsStream::Step TlsStream::write(int fd, std::span<const iovec> pieces) {
   Step step = handshake();
   std::size_t piece = 0;
   std::size_t at = 0;
-  while (step.over.ok() && !step.blocked && piece < pieces.size() &&
-         out_.size() - sent_ + 2 * kRecordBytes <= kOutBytes) {
+  while (step.over.ok() && !step.blocked && piece < pieces.size() && !must_send()) {
     if (++records_ % kRecordsPerKey == 0) SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED);
     const ByteSpan record = next_record(pieces, piece, at);
     if (record.empty()) break;
+    more_ = piece < pieces.size();
     std::size_t count = 0;
     const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count);
     if (result != 1) {
@@ -249,30 +270,18 @@ TlsStream::Step TlsStream::write(int fd, std::span<const iovec> pieces) {
     }
     step.count += record.size();
   }
-  send_out();
+  more_ = false;
   if (must_send()) step.blocked = true;
   if (socket_error_ != 0) step.over = failure(SSL_ERROR_SYSCALL);
   return step;
 }
 
 void TlsStream::send_out() {
-  while (sent_ < out_.size() && socket_error_ == 0) {
-    const ssize_t count = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && would_block(errno)) break;
-    if (count < 0) {
-      socket_error_ = errno;
-      return;
-    }
-    sent_ += static_cast<std::size_t>(count);
-  }
-  if (sent_ == out_.size()) {
-    out_.clear();
-    sent_ = 0;
-  } else if (sent_ >= kOutBytes / 2) {
-    out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(sent_));
-    sent_ = 0;
-  }
+  if (!must_send()) return;
+  sent_ += send_some(ConstByteSpan(out_).subspan(sent_), false);
+  if (sent_ < out_.size()) return;
+  out_.clear();
+  sent_ = 0;
 }
 
 void TlsStream::write_last(int fd, std::string_view bytes) {
