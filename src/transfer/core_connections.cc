@@ -67,6 +67,7 @@ Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
   const auto found = remotes_.find(handle.value);
   if (found != remotes_.end()) return found->second;
   RemotePeer::Hooks hooks{
+      .ending = [this](PeerHandle peer, bool was_live, const Status& why) { directory_.remove(peer, !was_live, why); },
       .ended = [this](PeerHandle peer, bool was_live, const Status& why) { ended(peer, was_live, why); },
       .connection_lost =
           [this](PeerHandle peer, std::uint8_t rail) {

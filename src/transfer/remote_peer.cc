@@ -244,6 +244,7 @@ void RemotePeer::end(const Status& why) {
   if (shm_) shm_->close(why);
   state_ = State::kOver;
   messenger_ = nullptr;
+  hooks_.ending(handle_, was_live, why);
   calls_.fail_all(why);
   queue_.fail_all(why);
   hooks_.ended(handle_, was_live, why);

@@ -50,7 +50,10 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
  public:
   /// What a peer asks of the engine.
   struct Hooks {
-    /// The epoch is over; nothing of it runs any more. `was_live`: a hello had been exchanged.
+    /// The epoch is ending, and is not to be found by its name any more: who learns of it by a call or batch that fails
+    /// gets another when it connects. `was_live`: a hello had been exchanged.
+    std::function<void(PeerHandle, bool was_live, const Status& why)> ending;
+    /// Nothing of it runs any more.
     std::function<void(PeerHandle, bool was_live, const Status& why)> ended;
     /// A connection that we dialled is lost, and the peer lives.
     std::function<void(PeerHandle, std::uint8_t rail)> connection_lost;
