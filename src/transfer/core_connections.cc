@@ -69,6 +69,11 @@ Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
   RemotePeer::Hooks hooks{
       .ending = [this](PeerHandle peer, bool was_live, const Status& why) { directory_.remove(peer, !was_live, why); },
       .ended = [this](PeerHandle peer, bool was_live, const Status& why) { ended(peer, was_live, why); },
+      .joined =
+          [this](PeerHandle peer) {
+            const auto joined = remotes_.find(peer.value);
+            if (joined != remotes_.end()) dial_more(joined->second);
+          },
       .connection_lost =
           [this](PeerHandle peer, std::uint8_t rail) {
             const auto lost = remotes_.find(peer.value);
@@ -140,8 +145,7 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
   if (peer->live() && peer->hello().epoch == hello->epoch) {
-    peer->add(handshake.connection(), handshake.link());
-    return dial_more(peer);
+    return peer->add(handshake.connection(), handshake.link());
   }
   if (peer->live() || peer->over()) return drop(handshake, Code::kStale, "this connection came too late");
   if (hello->listen != peer->name() || by_epoch(hello->epoch) != nullptr) {
@@ -150,7 +154,6 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     return peer->end({Code::kUnavailable, why});
   }
   begin(peer, *hello, handshake);
-  dial_more(peer);
 }
 
 /// A rail joins endpoints of equal rank; who has fewer than the other uses them in turn.
@@ -166,6 +169,7 @@ Result<UniqueFd> Core::connect_on(const RemotePeer& peer, std::uint8_t rail) con
   return connect_tcp(to, &from);
 }
 
+/// Only once the peer has our hello: those that overtake it on their way would join an epoch that it does not know.
 void Core::dial_more(const RemotePtr& peer) {
   const std::size_t rails = std::max(peer->hello().rails.size(), context_.hello.rails.size()) + 1;
   for (std::size_t rail = 0; rail < rails; ++rail) dial_extra(peer, static_cast<std::uint8_t>(rail));
