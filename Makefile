@@ -3,7 +3,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: help setup build demo test test-asan test-tsan fuzz bench bench-transfer validate format tidy clean uninstall
+.PHONY: help setup build demo test test-asan test-tsan test-soak fuzz bench bench-transfer validate format tidy clean uninstall
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-asan:  ## unit and integration tests with address and undefined-behaviour s
 
 test-tsan:  ## the same with the thread sanitizer
 	@tools/setup --tests && tools/test tsan
+
+test-soak:  ## the transfer engine while everything around it breaks, SOAK_SECONDS long (default 600)
+	@tools/setup --tests && tools/compile release transfer_soak && build/release/bin/transfer_soak $(or $(SOAK_SECONDS),600)
 
 fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 	@tools/setup --tests && tools/fuzz $(or $(FUZZ_SECONDS),60)

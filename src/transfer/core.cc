@@ -206,7 +206,6 @@ void Core::ended(PeerHandle handle, bool was_live, const Status& why) {
   remotes_.erase(found);
   const auto live = epochs_.find(peer->hello().epoch);
   if (live != epochs_.end() && live->second == peer) epochs_.erase(live);
-  directory_.remove(handle, !was_live, why);
   if (stopping_ || !was_live) return;
   log_info("transfer: {}", why.message());
   context_.handlers.peer_lost(handle);

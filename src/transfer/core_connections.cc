@@ -73,7 +73,13 @@ Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
   const auto found = remotes_.find(handle.value);
   if (found != remotes_.end()) return found->second;
   RemotePeer::Hooks hooks{
+      .ending = [this](PeerHandle peer, bool was_live, const Status& why) { directory_.remove(peer, !was_live, why); },
       .ended = [this](PeerHandle peer, bool was_live, const Status& why) { ended(peer, was_live, why); },
+      .joined =
+          [this](PeerHandle peer) {
+            const auto joined = remotes_.find(peer.value);
+            if (joined != remotes_.end()) dial_more(joined->second);
+          },
       .connection_lost =
           [this](PeerHandle peer, std::uint8_t rail) {
             const auto lost = remotes_.find(peer.value);
@@ -150,10 +156,7 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     const Code code = hello.status().code() == Code::kPeerLost ? Code::kUnavailable : hello.status().code();
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
-  if (joins(*peer, *hello)) {
-    peer->add(handshake.connection(), handshake.link());
-    return dial_more(peer);
-  }
+  if (joins(*peer, *hello)) return peer->add(handshake.connection(), handshake.link());
   if (peer->live() || peer->over()) return drop(handshake, Code::kStale, "this connection came too late");
   if (hello->listen != peer->name() || by_epoch(hello->epoch) != nullptr) {
     const std::string why = fmt::format("{} answers as {}", peer->name(), hello->listen);
@@ -161,7 +164,6 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     return peer->end({Code::kUnavailable, why});
   }
   begin(peer, *hello, handshake);
-  dial_more(peer);
 }
 
 /// A rail joins endpoints of equal rank; who has fewer than the other uses them in turn.
@@ -177,6 +179,7 @@ Result<UniqueFd> Core::connect_on(const RemotePeer& peer, std::uint8_t rail) con
   return connect_tcp(to, &from);
 }
 
+/// Only once the peer has our hello: those that overtake it on their way would join an epoch that it does not know.
 void Core::dial_more(const RemotePtr& peer) {
   const std::size_t rails = std::max(peer->hello().rails.size(), context_.hello.rails.size()) + 1;
   for (std::size_t rail = 0; rail < rails; ++rail) dial_extra(peer, static_cast<std::uint8_t>(rail));

@@ -3,13 +3,10 @@
 // Each test forks before it starts a thread of its own; the child is an engine that describes, fills and checks two
 // areas of its memory, one in a shared pool and one on its heap.
 #include <gmock/gmock.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-
 #include "base/crc32c.h"
+#include "transfer/test_child.h"
 #include "transfer/test_node.h"
 
 namespace mooncake::transfer {
@@ -24,9 +21,8 @@ constexpr std::size_t kAreaBytes = 6u << 20;
 using Op = TransferRequest::Op;
 
 /// What the child does until it is killed.
-[[noreturn]] void child_main(int out, TransferConfig config) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  TestNode node(std::move(config));
+void child_main(const std::function<void(const std::string&)>& say) {
+  TestNode node({.node_name = "child"});
   std::vector<std::byte> heap(kAreaBytes);
   const std::array<ByteSpan, 2> areas = {*node->allocate_shared(kAreaBytes), ByteSpan(heap)};
   std::array<SegmentHandle, 2> segments;
@@ -52,45 +48,9 @@ using Op = TransferRequest::Op;
     }
     responder.reply(std::to_string(sum));
   });
-  const std::string name = node->name() + "\n";
-  CHECK(::write(out, name.data(), name.size()) == static_cast<ssize_t>(name.size()));
+  say(node->name());
   for (;;) ::pause();
 }
-
-class Child {
- public:
-  explicit Child(TransferConfig config = {.node_name = "child"}) {
-    std::array<int, 2> ends{};
-    CHECK(::pipe(ends.data()) == 0);
-    pid_ = ::fork();
-    CHECK(pid_ >= 0);
-    if (pid_ == 0) child_main(ends[1], std::move(config));
-    ::close(ends[1]);
-    for (char c = 0; ::read(ends[0], &c, 1) == 1 && c != '\n';) name_.push_back(c);
-    ::close(ends[0]);
-    CHECK(!name_.empty());
-  }
-  ~Child() { kill(); }
-
-  [[nodiscard]] const std::string& name() const { return name_; }
-  void signal(int number) const { ::kill(pid_, number); }
-  /// Returns when it has stopped, which a signal alone does not wait for.
-  void stop() const {
-    signal(SIGSTOP);
-    CHECK(::waitpid(pid_, nullptr, WUNTRACED) == pid_);
-  }
-  /// As kill -9; returns when the process is gone.
-  void kill() {
-    if (pid_ == 0) return;
-    signal(SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-
- private:
-  pid_t pid_ = 0;
-  std::string name_;
-};
 
 class Processes : public testing::TestWithParam<bool> {
  protected:
@@ -100,7 +60,7 @@ class Processes : public testing::TestWithParam<bool> {
   std::string ask(std::uint16_t method, const std::string& payload) {
     return *(*node_)->call_and_wait(peer(), method, payload, soon());
   }
-  PeerHandle peer() { return *(*node_)->connect(child_.name()); }
+  PeerHandle peer() { return *(*node_)->connect(child_.said()); }
   SegmentHandle segment(const std::string& area) {
     const std::string text = ask(kDescribe, area);
     const std::size_t space = text.find(' ');
@@ -119,7 +79,7 @@ class Processes : public testing::TestWithParam<bool> {
     return sum;
   }
 
-  Child child_;
+  TestChild child_{child_main};
   std::vector<std::byte> heap_;
   std::unique_ptr<TestNode> node_;
 };
@@ -212,7 +172,7 @@ TEST_P(Processes, EngineThatTakesThePortOfAKilledProcessIsAnotherPeer) {
   node->on_peer_lost(lost.setter());
   child_.kill();
   EXPECT_EQ(lost.get(), first);
-  TestNode again({.listen = child_.name(), .node_name = "again"});
+  TestNode again({.listen = child_.said(), .node_name = "again"});
   static_cast<void>(*again->register_memory(*again->allocate_shared(kAreaBytes), Access::kReadWrite));
   const PeerHandle second = peer();
   EXPECT_NE(second, first);

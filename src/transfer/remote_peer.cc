@@ -163,7 +163,11 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
     }
     case FrameKind::kJoined: {
       MC_ASSIGN_OR_RETURN(const std::uint64_t session, decode_count(as_bytes(payload)));
-      if (!is_with(session)) end(lost("it has lost this engine meanwhile"));
+      if (!is_with(session)) {
+        end(lost("it has lost this engine meanwhile"));
+      } else if (!std::exchange(joined_, true)) {
+        hooks_.joined(handle_);
+      }
       return {};
     }
     case FrameKind::kFence:
@@ -249,6 +253,7 @@ void RemotePeer::end(const Status& why) {
   if (shm_) shm_->close(why);
   state_ = State::kOver;
   messenger_ = nullptr;
+  hooks_.ending(handle_, was_live, why);
   calls_.fail_all(why);
   queue_.fail_all(why);
   hooks_.ended(handle_, was_live, why);

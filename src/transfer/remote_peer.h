@@ -50,8 +50,13 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
  public:
   /// What a peer asks of the engine.
   struct Hooks {
-    /// The epoch is over; nothing of it runs any more. `was_live`: a hello had been exchanged.
+    /// The epoch is ending, and is not to be found by its name any more: who learns of it by a call or batch that fails
+    /// gets another when it connects. `was_live`: a hello had been exchanged.
+    std::function<void(PeerHandle, bool was_live, const Status& why)> ending;
+    /// Nothing of it runs any more.
     std::function<void(PeerHandle, bool was_live, const Status& why)> ended;
+    /// Told once: the other side knows of the epoch, so that more connections may join it.
+    std::function<void(PeerHandle)> joined;
     /// A connection that we dialled is lost, and the peer lives.
     std::function<void(PeerHandle, std::uint8_t rail)> connection_lost;
     /// Sends a reply from any thread.
@@ -143,6 +148,7 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   std::deque<std::uint64_t> unknown_;  // fenced by the peer before they were known here
   std::uint64_t shm_link_ = 0;         // names the unix connection
   RedialTable redials_;
+  bool joined_ = false;    // the other side has said so
   bool watching_ = false;  // check_paths() is due
   CallTable calls_;
   SliceQueue queue_;

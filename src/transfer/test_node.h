@@ -79,6 +79,8 @@ class Later {
     CHECK(future_.wait_until(soon()) == std::future_status::ready);
     return future_.get();
   }
+  /// Waits until then. @return whether it came.
+  [[nodiscard]] bool wait_until(Deadline end) { return future_.wait_until(end) == std::future_status::ready; }
   [[nodiscard]] bool ready() { return future_.wait_for(Seconds(0)) == std::future_status::ready; }
 
  private:

@@ -10,7 +10,7 @@ namespace mooncake::transfer {
 
 /// What the kernel knows of a connection (TCP_INFO).
 struct AckState {
-  bool waiting = false;     ///< something was sent that is not acknowledged
+  bool waiting = false;     ///< something was sent that is not acknowledged, or cannot be sent though there is room
   std::uint64_t acked = 0;  ///< bytes acknowledged since the connection began
 };
 

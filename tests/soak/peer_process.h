@@ -1,0 +1,73 @@
+// PeerProcess: an engine with a SlotServer in a process of its own, which can be killed and started again on its port.
+// The process is this program, started anew: this one has threads, and could not be forked.
+#pragma once
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <string>
+
+#include "slot_server.h"
+
+namespace mooncake::soak {
+
+class PeerProcess {
+ public:
+  /// `shm` false: it is reached by tcp alone. The process dies with the thread that starts it.
+  PeerProcess(std::string name, bool shm) : name_(std::move(name)), shm_(shm) { start(); }
+  ~PeerProcess() { kill(); }
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] bool shm() const { return shm_; }
+  void signal(int number) const { ::kill(pid_, number); }
+  /// Returns when the process is gone.
+  void kill() {
+    if (pid_ == 0) return;
+    signal(SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+  /// On its port. Returns when it listens.
+  void start() {
+    std::array<int, 2> ends{};
+    CHECK(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    std::array<std::string, 4> words = {"transfer_soak", "peer", name_, shm_ ? "shm" : "tcp"};
+    std::array<char*, 5> arguments = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), nullptr};
+    CHECK(::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, arguments.data(), environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[1]);
+    char ready = 0;
+    CHECK(::read(ends[0], &ready, 1) == 1);
+    ::close(ends[0]);
+  }
+
+  /// What the process does: "transfer_soak peer ENDPOINT shm|tcp".
+  static int main(const std::string& endpoint, bool shm) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Result<std::unique_ptr<transfer::TransferEngine>> engine = transfer::TransferEngine::create(
+        {.listen = endpoint, .node_name = shm ? "shm-peer" : "tcp-peer", .connections_per_peer = 4, .enable_shm = shm});
+    if (!engine.ok()) {
+      std::fprintf(stderr, "SOAK: %s\n", engine.status().to_string().c_str());
+      return 1;
+    }
+    SlotServer server(**engine);
+    std::printf("ready\n");
+    std::fflush(stdout);
+    for (;;) ::pause();
+  }
+
+ private:
+  const std::string name_;
+  const bool shm_;
+  pid_t pid_ = 0;
+};
+
+}  // namespace mooncake::soak
