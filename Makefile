@@ -32,7 +32,7 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 bench: build  ## how much sooner a cached prefix answers, measured on a cluster of its own
 	@tools/bench $(BENCH_ARGS)
 
-bench-transfer: build  ## how fast the transfer engine is, beside memcpy, iperf3 and plain sockets; a minute and a half
+bench-transfer: build  ## how fast the transfer engine is, beside memcpy, iperf3, fio and plain sockets; two minutes
 	@tools/setup --bench && build/release/bin/mooncake bench transfer $(BENCH_ARGS)
 
 validate: build  ## does the simulator predict this machine? a live cluster beside it; a quarter of an hour
