@@ -3,7 +3,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: help setup build demo test test-asan test-tsan test-soak fuzz bench bench-transfer validate format tidy clean uninstall
+.PHONY: help setup build demo test test-asan test-tsan test-soak fuzz bench bench-transfer bench-peers validate format tidy clean uninstall
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 bench: build  ## how much sooner a cached prefix answers, measured on a cluster of its own
 	@tools/bench $(BENCH_ARGS)
 
-bench-transfer: build  ## how fast the transfer engine is, beside memcpy, iperf3 and plain sockets; a minute and a half
+bench-transfer: build  ## how fast the transfer engine is, beside memcpy, iperf3, fio and plain sockets; two minutes
 	@tools/setup --bench && build/release/bin/mooncake bench transfer $(BENCH_ARGS)
+
+bench-peers: build  ## the transfer engine beside two others that PyPI has, as far as they install; five minutes
+	@bench/peers/compare $(BENCH_ARGS)
 
 validate: build  ## does the simulator predict this machine? a live cluster beside it; a quarter of an hour
 	@tools/validate $(VALIDATE_ARGS)

@@ -1,5 +1,6 @@
-// `mooncake bench transfer`: how fast the transfer engine is between two processes of this machine, beside what the
-// machine can do: a sweep, then rounds of our figures and their baselines in turn (bench_transfer/targets.h).
+// `mooncake bench transfer`: how fast the transfer engine is between two processes of this machine, and with a file,
+// beside what the machine can do: a sweep, then rounds of our figures and their baselines in turn
+// (bench_transfer/targets.h).
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -31,6 +32,14 @@ struct Peers {
   std::string why_no_iperf3;
 };
 
+/// The file and what it is compared with, as far as they are there.
+struct Disk {
+  std::optional<BenchFile> file;
+  std::string why_no_file;
+  std::optional<Fio> fio;
+  std::string why_no_fio;
+};
+
 Result<Peers> start_peers(const Invocation& invocation, std::uint64_t bytes) {
   MC_ASSIGN_OR_RETURN(ForkedServer ping_pong, ForkedServer::start(serve_ping_pong));
   MC_ASSIGN_OR_RETURN(ForkedServer per_transfer, ForkedServer::start(serve_per_transfer));
@@ -48,32 +57,58 @@ Result<Peers> start_peers(const Invocation& invocation, std::uint64_t bytes) {
   return peers;
 }
 
-/// A client for each transport of the plan, with memory of its own. Null: not asked for.
+bool wanted(const SweepPlan& plan, std::string_view transport) {
+  return std::ranges::find(plan.transports, transport) != plan.transports.end();
+}
+
+/// A disk that has no room takes nothing else with it.
+Disk make_disk(const Invocation& invocation, const SweepPlan& plan) {
+  Disk disk;
+  if (!wanted(plan, "file")) return disk;
+  const std::uint64_t pieces = (std::max(plan.bytes_max(), kRoundFileBytes) + kFileBlockBytes - 1) / kFileBlockBytes;
+  auto file = BenchFile::create(invocation.config.text("bench_transfer.directory"), pieces * kFileBlockBytes);
+  if (file.ok()) {
+    disk.file.emplace(std::move(*file));
+  } else {
+    disk.why_no_file = "--directory: " + file.status().message();
+    fmt::print(stderr, "file: not measured: {}\n", disk.why_no_file);
+  }
+  if (auto fio = Fio::find(variable(invocation.environment, "PATH")); fio.ok()) {
+    disk.fio.emplace(std::move(*fio));
+  } else {
+    disk.why_no_fio = fio.status().message();
+  }
+  return disk;
+}
+
+/// A client for each transport of the plan, with memory of its own. Null: not asked for, or there is no file.
 struct Clients {
   std::unique_ptr<TransferClient> mem;
   std::unique_ptr<TransferClient> shm;
   std::unique_ptr<TransferClient> tcp;
+  std::unique_ptr<TransferClient> file;
 
-  [[nodiscard]] TransferClient& of(std::string_view transport) const {
-    return transport == "mem" ? *mem : transport == "shm" ? *shm : *tcp;
+  [[nodiscard]] TransferClient* of(std::string_view transport) const {
+    if (transport == "file") return file.get();
+    return transport == "mem" ? mem.get() : transport == "shm" ? shm.get() : tcp.get();
   }
 };
 
-Result<Clients> connect(const SweepPlan& plan, const std::string& endpoint, std::uint64_t bytes) {
-  const auto wanted = [&](std::string_view name) {
-    return std::ranges::find(plan.transports, name) != plan.transports.end();
-  };
+Result<Clients> connect(const SweepPlan& plan, const std::string& endpoint, const Disk& disk, std::uint64_t bytes) {
   Clients clients;
-  if (wanted("mem")) {
+  if (wanted(plan, "mem")) {
     MC_ASSIGN_OR_RETURN(clients.mem, TransferClient::connect_to_itself(bytes));
   }
-  if (wanted("shm")) {
+  if (wanted(plan, "shm")) {
     MC_ASSIGN_OR_RETURN(clients.shm, TransferClient::connect(endpoint, true));
   }
-  if (wanted("tcp")) {
+  if (wanted(plan, "tcp")) {
     MC_ASSIGN_OR_RETURN(clients.tcp, TransferClient::connect(endpoint, false));
   }
-  for (TransferClient* client : {clients.mem.get(), clients.shm.get(), clients.tcp.get()}) {
+  if (disk.file) {
+    MC_ASSIGN_OR_RETURN(clients.file, TransferClient::open_file(disk.file->path(), disk.file->bytes()));
+  }
+  for (TransferClient* client : {clients.mem.get(), clients.shm.get(), clients.tcp.get(), clients.file.get()}) {
     if (client != nullptr) MC_RETURN_IF_ERROR(client->allocate_local(bytes));
   }
   return clients;
@@ -95,21 +130,29 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
   const auto rounds_count = static_cast<std::size_t>(invocation.config.integer("bench_transfer.rounds"));
   const std::uint64_t bytes = std::max(plan.bytes_max(), kRoundBytes);
   MC_ASSIGN_OR_RETURN(Peers peers, start_peers(invocation, bytes));
-  MC_ASSIGN_OR_RETURN(const Clients clients, connect(plan, peers.serve.endpoint(), bytes));
+  const Disk disk = make_disk(invocation, plan);
+  MC_ASSIGN_OR_RETURN(const Clients clients, connect(plan, peers.serve.endpoint(), disk, bytes));
   constexpr std::size_t kStepsARound = 5;
   Progress bar(plan.transports.size() * plan.shapes().size() + rounds_count * kStepsARound);
   const auto progress = [&bar](std::string_view what) { bar.step(what); };
   for (const std::string& transport : plan.transports) {
-    MC_ASSIGN_OR_RETURN(std::vector<SweepCell> cells, run_sweep(clients.of(transport), transport, plan, progress));
+    TransferClient* const client = clients.of(transport);
+    if (client == nullptr) continue;
+    MC_ASSIGN_OR_RETURN(std::vector<SweepCell> cells, run_sweep(*client, transport, plan, progress));
     std::ranges::move(cells, std::back_inserter(report.sweep));
   }
   Rounds rounds({.shm = clients.shm.get(),
                  .tcp = clients.tcp.get(),
+                 .file = clients.file.get(),
+                 .disk = disk.file ? &*disk.file : nullptr,
+                 .why_no_file = disk.why_no_file,
                  .serve = peers.serve.pid(),
                  .ping_pong = &peers.ping_pong,
                  .per_transfer = &peers.per_transfer,
                  .iperf3 = peers.iperf3 ? &*peers.iperf3 : nullptr,
-                 .why_no_iperf3 = peers.why_no_iperf3},
+                 .why_no_iperf3 = peers.why_no_iperf3,
+                 .fio = disk.fio ? &*disk.fio : nullptr,
+                 .why_no_fio = disk.why_no_fio},
                 plan.cell);
   for (std::size_t i = 0; i < rounds_count; ++i) MC_RETURN_IF_ERROR(rounds.run(progress));
   if (rounds_count == 0) return {};
@@ -123,10 +166,11 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
 int run_bench_transfer_command(const Invocation& invocation) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error code, not a signal
   const Config& config = invocation.config;
-  auto plan = sweep_plan(config, kSection, {"mem", "shm", "tcp"});
+  auto plan = sweep_plan(config, kSection, {"mem", "shm", "tcp", "file"});
   if (!plan.ok()) return (void)fail(plan.status()), kExitUsage;
   TransferReport report{
       .benchmark = "transfer", .settings = sweep_settings(config, kSection), .sweep = {}, .targets = {}, .rounds = {}};
+  report.settings["directory"] = config.text("bench_transfer.directory");
   report.settings["rounds"] = std::to_string(config.integer("bench_transfer.rounds"));
   Status status = measure(invocation, *plan, report);
   if (status.ok()) status = publish_transfer(report, config.text("bench_transfer.json"));

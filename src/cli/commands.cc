@@ -69,8 +69,9 @@ const std::vector<Command>& commands() {
        .section = "bench_conductor",
        .run = run_bench_conductor_command},
       {.name = "bench transfer",
-       .summary = "How fast bytes and messages move between two processes, beside memcpy, iperf3 and plain sockets",
-       .examples = "  mooncake bench transfer --json report.json          (a minute and a half)\n"
+       .summary =
+           "How fast bytes and messages move between two processes, beside memcpy, iperf3, fio and plain sockets",
+       .examples = "  mooncake bench transfer --json report.json          (two minutes)\n"
                    "  mooncake bench transfer --transports tcp --block-bytes 65536,1048576 --batch 32 --threads 1\n",
        .section = "bench_transfer",
        .run = run_bench_transfer_command},

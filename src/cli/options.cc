@@ -191,7 +191,7 @@ void add_copy(Table& table) {
 /// Lists with commas in between; every combination is measured.
 void add_sweep(Table& table, std::string_view transports) {
   table.json("The report");
-  table.text("transports", transports, "Which transports are measured, of mem, shm and tcp as far as they reach.");
+  table.text("transports", transports, "Which transports are measured, with commas in between.");
   table.text("block_bytes", "4096,65536,1048576", "Sizes of a request, in bytes.");
   table.text("batch", "1,32", "Requests that are in flight together.");
   table.text("threads", "1,2", "Threads that submit such batches.");
@@ -219,7 +219,10 @@ void add_transfer(Table& table) {
   add_sweep(table, "tcp");
 
   table.section("bench_transfer");
-  add_sweep(table, "mem,shm,tcp");
+  add_sweep(table, "mem,shm,tcp,file");
+  table.text("directory", ".",
+             "Where the file of transport `file` is while it is measured: 1 GiB, or more if the sweep needs it. It "
+             "should be on a disk.");
   table.integer("rounds", "5", 0, 1000,
                 "How often our figures and their baselines are measured in turn; 0: only the sweep.");
 }

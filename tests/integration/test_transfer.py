@@ -139,7 +139,7 @@ def test_bench_against_a_peer_sweeps_every_combination(tmp_path):
 
 
 def test_bench_compares_with_its_baselines_and_leaves_nothing_running(tmp_path):
-    """A stand-in prints what iperf3 would: 8 gigabits a second whatever the streams, but 16 with two of them."""
+    """Stand-ins print what iperf3 would, 8 gigabits a second whatever the streams, but 16 with two of them, and fio."""
     fake = tmp_path / "bin"
     fake.mkdir()
     for tool in ("sleep", "sh", "echo"):
@@ -151,23 +151,37 @@ echo '{"end": {"sum_received": {"bits_per_second": '$rate'},
                "cpu_utilization_percent": {"host_total": 60, "remote_total": 40}}}'
 """.replace("$(dirname \"$0\")", str(fake)))
     (fake / "iperf3").chmod(0o755)
-    file = tmp_path / "b.json"
-    done = run("bench", "transfer", *TINY, "--json", str(file), env={"PATH": str(fake)})
+    (fake / "fio").write_text("""#!/bin/sh
+for word in "$@"; do case $word in --filename=*) file=${word#*=} ;; --rw=*) way=${word#*=} ;; esac; done
+[ -r "$file" ] || exit 1
+case "$*" in *--size=1073741824*--bs=1048576*--ioengine=io_uring*--direct=1*--iodepth=16*--time_based*) ;; *) exit 1 ;; esac
+echo "fio: a warning"
+echo '{"jobs": [{"error": 0, "job_runtime": 500, "usr_cpu": 10, "sys_cpu": 30,
+                 "'$way'": {"io_bytes": 1000000000, "bw_bytes": 2000000000}}]}'
+""")
+    (fake / "fio").chmod(0o755)
+    disk, file = tmp_path / "disk", tmp_path / "b.json"
+    disk.mkdir()
+    done = run("bench", "transfer", *TINY, "--directory", str(disk), "--json", str(file), env={"PATH": str(fake)})
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert report["benchmark"] == "transfer" and report["commit"] and {"cpu", "cores"} <= set(report["machine"])
     assert f"load average before: {report['settings']['load_before']}" in done.stdout
-    assert {c["transport"] for c in report["sweep"]} == {"mem", "shm", "tcp"} and len(report["sweep"]) == 24
+    assert {c["transport"] for c in report["sweep"]} == {"mem", "shm", "tcp", "file"} and len(report["sweep"]) == 32
+    assert not list(disk.iterdir())
 
     targets = {(t["name"], t["baseline"]): t for t in report["targets"]}
     tcp = targets["tcp_write_1mib_gb_per_s", "iperf3_gb_per_s"]
     assert tcp["baseline_value"] == 2.0, "the best number of streams counts"
     assert tcp["ratio"] == pytest.approx(tcp["ours"] / 2.0) and len(tcp["ratios"]) == 2
     assert targets["tcp_read_1mib_cpu_s_per_gb", "iperf3_cpu_s_per_gb"]["baseline_value"] == 0.5
+    for way in ("read", "write"):
+        assert targets[f"file_{way}_1mib_gb_per_s", f"fio_{way}_gb_per_s"]["baseline_value"] == 2.0
+        assert targets[f"file_{way}_1mib_cpu_s_per_gb", f"fio_{way}_cpu_s_per_gb"]["baseline_value"] == 0.2
     for (name, baseline), target in targets.items():
         assert name in {row["name"] for row in report["rows"]}
         assert target["path"] in done.stdout and target["verdict"] in done.stdout
-        if name.startswith(("file", "mac", "tls")):
+        if name.startswith(("mac", "tls")):
             assert target["verdict"].startswith("not measured: ") and target["ours"] is None
         elif "two_cores" not in name or report["machine"]["cores"] > 1:
             assert target["ours"] > 0 and target["verdict"] in ("met", "missed", "reported"), target
@@ -189,6 +203,27 @@ def test_bench_without_a_working_iperf3_says_so_and_measures_the_rest(tmp_path):
     done = run("bench", "transfer", *TINY, "--transports", "tcp", env={"PATH": str(tmp_path)})
     assert done.returncode == 0 and "not measured: iperf3 printed no JSON: Segmentation fault" in done.stdout, done
     assert verdicts["shm_read_1mib_gb_per_s", "memcpy_1mib_gb_per_s"] == "not measured: it was left out"
+
+
+def test_bench_of_files_without_fio_or_without_room_says_so(tmp_path):
+    file_rows = ["file_read_1mib_gb_per_s", "file_write_1mib_gb_per_s", "file_read_1mib_cpu_s_per_gb"]
+
+    def bench(directory):
+        done = run("bench", "transfer", *TINY, "--transports", "file,mem", "--directory", directory, "--json",
+                   env={"PATH": str(tmp_path)})
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        return done, report["sweep"], {t["name"]: t for t in report["targets"]}
+
+    _, cells, targets = bench(str(tmp_path))
+    assert {cell["transport"] for cell in cells} == {"file", "mem"}
+    for name in file_rows:
+        assert targets[name]["verdict"] == "not measured: fio is not installed (apt-get install fio)"
+        assert targets[name]["ours"] > 0, "what there is, is shown"
+    done, cells, targets = bench("/proc")
+    assert {cell["transport"] for cell in cells} == {"mem"} and "file: not measured: --directory: /proc" in done.stderr
+    for name in file_rows:
+        assert targets[name]["verdict"].startswith("not measured: --directory: /proc"), targets[name]
 
 
 def test_bench_without_rounds_is_the_sweep_alone():

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/bench_transfer/chains.h"
+#include "cli/bench_transfer/measure_load.h"
 
 namespace mooncake::cli {
 namespace {
@@ -84,16 +85,9 @@ Result<LoadResult> run_bulk(TransferClient& client, const BulkShape& shape, Nano
   for (const auto& batch : batches) {
     MC_RETURN_IF_ERROR(client.engine().submit_and_wait(client.peer(), batch, SteadyClock().now() + kPatience));
   }
-  MC_ASSIGN_OR_RETURN(const double cpu_before, client.cpu_s());
-  auto seen = shape.threads == 1 ? run_chain(client, batches, duration) : run_threads(client, batches, duration);
-  MC_RETURN_IF_ERROR(seen.status());
-  MC_ASSIGN_OR_RETURN(const double cpu_after, client.cpu_s());
-  const std::uint64_t operations = seen->latency_us.size() * shape.batch;
-  return LoadResult{.seconds = seen->seconds,
-                    .operations = operations,
-                    .bytes = operations * shape.block_bytes,
-                    .cpu_s = cpu_after - cpu_before,
-                    .latency_us = std::move(seen->latency_us)};
+  return measure_load(client, shape.block_bytes, shape.batch, [&] {
+    return shape.threads == 1 ? run_chain(client, batches, duration) : run_threads(client, batches, duration);
+  });
 }
 
 }  // namespace mooncake::cli

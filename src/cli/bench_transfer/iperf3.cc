@@ -1,13 +1,10 @@
 #include "cli/bench_transfer/iperf3.h"
 
 #include <fmt/core.h>
-#include <poll.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "cli/bench_transfer/child_output.h"
+#include "cli/bench_transfer/run_program.h"
 #include "transfer/fd.h"
 
 namespace mooncake::cli {
@@ -27,11 +24,6 @@ Result<std::string> free_port() {
   MC_ASSIGN_OR_RETURN(const transfer::Endpoint endpoint, transfer::local_endpoint(socket.get()));
   const std::string text = transfer::format_endpoint(endpoint);
   return text.substr(text.rfind(':') + 1);
-}
-
-bool ends_within(const ChildProcess& child, Millis patience) {
-  pollfd wait{.fd = child.exit_fd(), .events = POLLIN, .revents = 0};
-  return ::poll(&wait, 1, static_cast<int>(patience.count())) == 1;
 }
 
 }  // namespace
@@ -56,16 +48,6 @@ Result<Iperf3Result> parse_iperf3(std::string_view text) {
   return Iperf3Result{.gb_per_s = gb_per_s, .cpu_s_per_gb = (client_percent + server_percent) / 100 / gb_per_s};
 }
 
-Result<std::string> find_program(std::string_view name, std::string_view path) {
-  while (!path.empty()) {
-    const std::size_t end = std::min(path.find(':'), path.size());
-    const std::string candidate = fmt::format("{}/{}", path.substr(0, end), name);
-    if (end > 0 && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-    path.remove_prefix(std::min(end + 1, path.size()));
-  }
-  return Status(Code::kNotFound, fmt::format("{} is not installed (apt-get install {})", name, name));
-}
-
 Result<Iperf3> Iperf3::start(std::string_view path) {
   MC_ASSIGN_OR_RETURN(std::string program, find_program("iperf3", path));
   MC_ASSIGN_OR_RETURN(std::string port, free_port());
@@ -84,15 +66,12 @@ Result<Iperf3Result> Iperf3::run(std::uint32_t streams, Seconds duration) {
 }
 
 Result<Iperf3Result> Iperf3::run_once(std::uint32_t streams, Seconds duration) {
-  MC_ASSIGN_OR_RETURN(const ChildOutput output, ChildOutput::create());
-  MC_ASSIGN_OR_RETURN(ChildProcess client, ChildProcess::start(program_,
-                                                               {"--client", "127.0.0.1", "--port", port_, "--length",
-                                                                "1M", "--parallel", std::to_string(streams), "--time",
-                                                                std::to_string(duration.count()), "--json"},
-                                                               output.path()));
-  if (!ends_within(client, duration + kPatience)) return Status(Code::kDeadlineExceeded, "iperf3 does not end");
-  static_cast<void>(client.reap());
-  return parse_iperf3(output.text());
+  MC_ASSIGN_OR_RETURN(const std::string text,
+                      run_program(program_,
+                                  {"--client", "127.0.0.1", "--port", port_, "--length", "1M", "--parallel",
+                                   std::to_string(streams), "--time", std::to_string(duration.count()), "--json"},
+                                  duration + kPatience));
+  return parse_iperf3(text);
 }
 
 }  // namespace mooncake::cli

@@ -21,9 +21,6 @@ struct Iperf3Result {
 /// Reads what `iperf3 --json` printed. @return kUnavailable with iperf3's own error, kCorrupt if a figure is missing.
 Result<Iperf3Result> parse_iperf3(std::string_view json);
 
-/// The first executable `name` in a list of directories like PATH. @return kNotFound.
-Result<std::string> find_program(std::string_view name, std::string_view path);
-
 /// A server of iperf3, and runs against it.
 class Iperf3 {
  public:

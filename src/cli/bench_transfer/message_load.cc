@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cli/bench_transfer/chains.h"
+#include "cli/bench_transfer/measure_load.h"
 
 namespace mooncake::cli {
 namespace {
@@ -25,15 +26,7 @@ Result<LoadResult> run_messages(TransferClient& client, std::uint64_t bytes, std
         client.peer(), kMethodEcho, payload, deadline,
         [bytes, done = std::move(done)](Result<std::string> answer) { done(check_answer(answer, bytes)); });
   });
-  MC_ASSIGN_OR_RETURN(const double cpu_before, client.cpu_s());
-  MC_ASSIGN_OR_RETURN(Chains::Seen seen, chains.run(duration));
-  MC_ASSIGN_OR_RETURN(const double cpu_after, client.cpu_s());
-  const std::uint64_t operations = seen.latency_us.size();
-  return LoadResult{.seconds = seen.seconds,
-                    .operations = operations,
-                    .bytes = operations * bytes,
-                    .cpu_s = cpu_after - cpu_before,
-                    .latency_us = std::move(seen.latency_us)};
+  return measure_load(client, bytes, 1, [&] { return chains.run(duration); });
 }
 
 }  // namespace mooncake::cli

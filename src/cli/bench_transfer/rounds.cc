@@ -16,43 +16,59 @@
 namespace mooncake::cli {
 namespace {
 
-using Op = transfer::TransferRequest::Op;
-
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kSmallBlock = 64 << 10;
 constexpr std::uint32_t kMessagesInFlight = 64;
 constexpr std::array<std::uint32_t, 3> kIperf3Streams = {1, 2, 4};
+constexpr std::array kFileRows = {"file_read_1mib_gb_per_s", "file_write_1mib_gb_per_s", "file_read_1mib_cpu_s_per_gb",
+                                  "file_write_1mib_cpu_s_per_gb"};
 
 }  // namespace
 
 Status Rounds::run(const Progress& progress) {
   if (peers_.shm != nullptr) MC_RETURN_IF_ERROR(run_shm(progress));
-  if (peers_.tcp == nullptr) return {};
-  MC_RETURN_IF_ERROR(run_tcp(progress));
-  return run_messages(progress);
+  if (peers_.tcp != nullptr) {
+    MC_RETURN_IF_ERROR(run_tcp(progress));
+    MC_RETURN_IF_ERROR(run_messages(progress));
+  }
+  MC_RETURN_IF_ERROR(run_files(progress));
+  backwards_ = !backwards_;
+  return {};
+}
+
+Status Rounds::in_turn(std::vector<Step> steps) {
+  if (backwards_) std::ranges::reverse(steps);
+  for (const Step& step : steps) MC_RETURN_IF_ERROR(step());
+  return {};
 }
 
 Status Rounds::run_shm(const Progress& progress) {
   progress("shm and memcpy");
-  MC_RETURN_IF_ERROR(bulk(*peers_.shm, "shm", Op::kRead, kMiB, "1mib"));
+  const auto ours = [this](Op op) { return bulk(*peers_.shm, "shm", op, kMiB, "1mib"); };
+  return in_turn({[&] { return ours(Op::kRead); }, [&] { return run_memcpy(); }, [&] { return ours(Op::kWrite); }});
+}
+
+Status Rounds::run_memcpy() {
   const BulkShape shape{.op = Op::kRead, .block_bytes = kMiB, .batch = kRoundBatch, .threads = 1};
-  MC_ASSIGN_OR_RETURN(const LoadResult copied, run_memcpy(shape, cell_));
+  MC_ASSIGN_OR_RETURN(const LoadResult copied, cli::run_memcpy(shape, cell_));
   add("memcpy_1mib_gb_per_s", copied.gb_per_s());
   add("memcpy_1mib_cpu_s_per_gb", copied.cpu_s_per_gb());
-  return bulk(*peers_.shm, "shm", Op::kWrite, kMiB, "1mib");
+  return {};
 }
 
 Status Rounds::run_tcp(const Progress& progress) {
-  progress("tcp and a connection for each transfer");
-  MC_ASSIGN_OR_RETURN(const LoadResult each, run_per_transfer(peers_.per_transfer->endpoint(), cell_));
+  progress("tcp, iperf3, and a connection for each transfer");
+  const auto large = [this](Op op) { return bulk(*peers_.tcp, "tcp", op, kMiB, "1mib"); };
+  const auto small = [this](Op op) { return bulk(*peers_.tcp, "tcp", op, kSmallBlock, "64kib"); };
+  return in_turn({[&] { return small(Op::kRead); }, [&] { return run_per_transfer(); },
+                  [&] { return large(Op::kRead); }, [&] { return run_iperf3(), Status(); },
+                  [&] { return large(Op::kWrite); }, [&] { return small(Op::kWrite); }});
+}
+
+Status Rounds::run_per_transfer() {
+  MC_ASSIGN_OR_RETURN(const LoadResult each, cli::run_per_transfer(peers_.per_transfer->endpoint(), cell_));
   add("connection_per_transfer_gb_per_s", each.gb_per_s());
-  MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kRead, kMiB, "1mib"));
-  MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kRead, kSmallBlock, "64kib"));
-  progress("iperf3");
-  run_iperf3();
-  progress("tcp");
-  MC_RETURN_IF_ERROR(bulk(*peers_.tcp, "tcp", Op::kWrite, kMiB, "1mib"));
-  return bulk(*peers_.tcp, "tcp", Op::kWrite, kSmallBlock, "64kib");
+  return {};
 }
 
 Status Rounds::run_messages(const Progress& progress) {
@@ -63,7 +79,42 @@ Status Rounds::run_messages(const Progress& progress) {
   MC_RETURN_IF_ERROR(round_trip(1024, "1kib", Placement::kTwoCores));
   MC_ASSIGN_OR_RETURN(const LoadResult many, cli::run_messages(*peers_.tcp, 64, kMessagesInFlight, cell_));
   add("messages_64_per_s", many.operations_per_s());
+  add("messages_64_cpu_us", many.cpu_s * 1e6 / static_cast<double>(many.operations));
   return {};
+}
+
+Status Rounds::run_files(const Progress& progress) {
+  if (peers_.file == nullptr) {
+    if (!peers_.why_no_file.empty()) {
+      for (const char* row : kFileRows) missing_[row] = peers_.why_no_file;
+    }
+    return {};
+  }
+  for (const Op op : {Op::kRead, Op::kWrite}) {
+    progress(fmt::format("file {} and fio", op_name(op)));
+    MC_RETURN_IF_ERROR(in_turn({[&] { return run_fio(op), Status(); }, [&] { return file(op); }}));
+  }
+  return {};
+}
+
+Status Rounds::file(Op op) {
+  MC_ASSIGN_OR_RETURN(const LoadResult moved, run_file(*peers_.file, op, cell_));
+  add(fmt::format("file_{}_1mib_gb_per_s", op_name(op)), moved.gb_per_s());
+  add(fmt::format("file_{}_1mib_cpu_s_per_gb", op_name(op)), moved.cpu_s_per_gb());
+  return {};
+}
+
+void Rounds::run_fio(Op op) {
+  const std::string rate = fmt::format("fio_{}_gb_per_s", op_name(op));
+  const std::string cpu = fmt::format("fio_{}_cpu_s_per_gb", op_name(op));
+  if (peers_.fio != nullptr) {
+    const auto result = peers_.fio->run(peers_.disk->path(), peers_.disk->bytes(), op, cell_);
+    if (result.ok()) return add(rate, result->gb_per_s), add(cpu, result->cpu_s_per_gb);
+    // As with iperf3 below: later rounds do without, too.
+    peers_.fio = nullptr;
+    peers_.why_no_fio = result.status().message();
+  }
+  missing_[rate] = missing_[cpu] = peers_.why_no_fio;
 }
 
 Status Rounds::bulk(TransferClient& client, std::string_view transport, Op op, std::uint64_t block_bytes,
@@ -97,21 +148,22 @@ void Rounds::run_iperf3() {
 }
 
 Status Rounds::round_trip(std::uint64_t bytes, std::string_view size, Placement placement) {
-  const std::string where = placement == Placement::kOneCore ? "one_core" : "two_cores";
-  {
-    const auto pins = CorePins::set(peers_.ping_pong->pid(), placement);
-    if (!pins.ok()) {
-      missing_[fmt::format("round_trip_{}_{}_us", size, where)] = pins.status().message();
-      return {};
-    }
-    MC_ASSIGN_OR_RETURN(const LoadResult raw, run_ping_pong(peers_.ping_pong->endpoint(), bytes, cell_ / 2));
-    add(fmt::format("ping_pong_{}_{}_us", size, where), percentile(raw.latency_us, 50));
+  const std::string name = fmt::format("{}_{}_us", size, placement == Placement::kOneCore ? "one_core" : "two_cores");
+  if (const auto pins = CorePins::set(peers_.ping_pong->pid(), placement); !pins.ok()) {
+    missing_["round_trip_" + name] = pins.status().message();
+    return {};
   }
-  const auto pins = CorePins::set(peers_.serve, placement);
-  MC_RETURN_IF_ERROR(pins.status());
-  MC_ASSIGN_OR_RETURN(const LoadResult ours, cli::run_messages(*peers_.tcp, bytes, 1, cell_ / 2));
-  add(fmt::format("round_trip_{}_{}_us", size, where), percentile(ours.latency_us, 50));
-  return {};
+  const auto pinned = [&](std::string_view what, pid_t other, const auto& run) -> Status {
+    const auto pins = CorePins::set(other, placement);
+    MC_RETURN_IF_ERROR(pins.status());
+    MC_ASSIGN_OR_RETURN(const LoadResult seen, run());
+    add(fmt::format("{}_{}", what, name), percentile(seen.latency_us, 50));
+    return {};
+  };
+  const auto raw = [&] { return run_ping_pong(peers_.ping_pong->endpoint(), bytes, cell_ / 2); };
+  const auto ours = [&] { return cli::run_messages(*peers_.tcp, bytes, 1, cell_ / 2); };
+  return in_turn({[&] { return pinned("ping_pong", peers_.ping_pong->pid(), raw); },
+                  [&] { return pinned("round_trip", peers_.serve, ours); }});
 }
 
 }  // namespace mooncake::cli

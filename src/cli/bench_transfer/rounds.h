@@ -1,4 +1,5 @@
-// The rounds of `mooncake bench transfer`: each measures ours and what it is compared with, one right after the other.
+// The rounds of `mooncake bench transfer`: each measures ours and what it is compared with, one right after the other,
+// and every other round in the opposite order, so that none of two always comes second.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,9 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "cli/bench_transfer/bench_file.h"
 #include "cli/bench_transfer/core_pins.h"
+#include "cli/bench_transfer/fio.h"
 #include "cli/bench_transfer/forked_server.h"
 #include "cli/bench_transfer/iperf3.h"
 #include "cli/bench_transfer/targets.h"
@@ -17,19 +20,27 @@
 
 namespace mooncake::cli {
 
-/// The bulk that is compared moves batches of so many blocks; both sides need room for the larger ones.
+/// The bulk that is compared moves batches of so many blocks; both sides need room for the larger ones, and so does the
+/// memory that files are moved to and from.
 inline constexpr std::uint32_t kRoundBatch = 32;
 inline constexpr std::uint64_t kRoundBytes = kRoundBatch * std::uint64_t{1 << 20};
+/// Of the file: more than the caches that are in drives.
+inline constexpr std::uint64_t kRoundFileBytes = 1ull << 30;
 
 /// What the rounds need, borrowed. A client that is null was not asked for.
 struct RoundPeers {
   TransferClient* shm = nullptr;
   TransferClient* tcp = nullptr;
+  TransferClient* file = nullptr;  ///< of `disk`; null: `why_no_file`, if it was asked for
+  const BenchFile* disk = nullptr;
+  std::string why_no_file = {};
   pid_t serve = 0;  ///< the process of the clients' peer
   const ForkedServer* ping_pong = nullptr;
   const ForkedServer* per_transfer = nullptr;
   Iperf3* iperf3 = nullptr;  ///< null: `why_no_iperf3`
   std::string why_no_iperf3 = {};
+  const Fio* fio = nullptr;  ///< null: `why_no_fio`
+  std::string why_no_fio = {};
 };
 
 class Rounds {
@@ -46,18 +57,27 @@ class Rounds {
 
  private:
   using Progress = std::function<void(std::string_view)>;
+  using Op = transfer::TransferRequest::Op;
+  using Step = std::function<Status()>;
 
   Status run_shm(const Progress& progress);
   Status run_tcp(const Progress& progress);
   Status run_messages(const Progress& progress);
-  Status bulk(TransferClient& client, std::string_view transport, transfer::TransferRequest::Op op,
-              std::uint64_t block_bytes, std::string_view size);
+  Status run_files(const Progress& progress);
+  Status in_turn(std::vector<Step> steps);
+  Status bulk(TransferClient& client, std::string_view transport, Op op, std::uint64_t block_bytes,
+              std::string_view size);
+  Status file(Op op);
+  void run_fio(Op op);
+  Status run_memcpy();
+  Status run_per_transfer();
   void run_iperf3();
   Status round_trip(std::uint64_t bytes, std::string_view size, Placement placement);
   void add(std::string name, double value) { series_[std::move(name)].push_back(value); }
 
   RoundPeers peers_;
   const Nanos cell_;
+  bool backwards_ = false;
   Series series_;
   Missing missing_;
 };

@@ -19,15 +19,29 @@ Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::strin
   return client;
 }
 
-Result<std::unique_ptr<TransferClient>> TransferClient::connect_to_itself(std::uint64_t bytes) {
+Result<std::unique_ptr<TransferClient>> TransferClient::with_own_peer() {
   MC_RETURN_IF_ERROR(quiet_log("transfer-client"));
   std::unique_ptr<TransferClient> client(new TransferClient());
   client->own_peer_ = true;
   transfer::TransferConfig config;
   config.node_name = "transfer-client";
   MC_ASSIGN_OR_RETURN(client->engine_, transfer::TransferEngine::create(std::move(config)));
+  return client;
+}
+
+Result<std::unique_ptr<TransferClient>> TransferClient::connect_to_itself(std::uint64_t bytes) {
+  MC_ASSIGN_OR_RETURN(std::unique_ptr<TransferClient> client, with_own_peer());
   MC_RETURN_IF_ERROR(offer_segment(client->engine(), bytes, 1).status());
   MC_RETURN_IF_ERROR(client->find_peer(client->engine().name()));
+  return client;
+}
+
+Result<std::unique_ptr<TransferClient>> TransferClient::open_file(const std::string& path, std::uint64_t bytes) {
+  MC_ASSIGN_OR_RETURN(std::unique_ptr<TransferClient> client, with_own_peer());
+  MC_ASSIGN_OR_RETURN(const transfer::SegmentHandle segment,
+                      client->engine().register_file(path, {.writable = true, .bytes = bytes}));
+  MC_ASSIGN_OR_RETURN(client->peer_, client->engine().connect(client->engine().name()));
+  client->remote_ = {.segment = segment, .bytes = bytes, .cpu_s = 0};
   return client;
 }
 

@@ -27,6 +27,9 @@ class TransferClient {
   /// An engine that is its own peer, with a segment of so many bytes: transport mem.
   static Result<std::unique_ptr<TransferClient>> connect_to_itself(std::uint64_t bytes);
 
+  /// An engine whose "peer" is a file that it reads and writes itself: transport file. @return as register_file().
+  static Result<std::unique_ptr<TransferClient>> open_file(const std::string& path, std::uint64_t bytes);
+
   [[nodiscard]] transfer::TransferEngine& engine() { return *engine_; }
   [[nodiscard]] transfer::PeerHandle peer() const { return peer_; }
   [[nodiscard]] const SegmentDescription& remote() const { return remote_; }
@@ -49,6 +52,7 @@ class TransferClient {
 
  private:
   TransferClient() = default;
+  static Result<std::unique_ptr<TransferClient>> with_own_peer();
   Status find_peer(const std::string& peer);
   Result<SegmentDescription> describe();
 
