@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -37,6 +38,11 @@ class FakePeer {
     block(listener_.get());
     socket_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     greet();
+  }
+  /// Whether a connection waits for accept().
+  [[nodiscard]] bool is_dialled() const {
+    pollfd listener{.fd = listener_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&listener, 1, 0) == 1;
   }
   /// Connects to the engine; no hello yet.
   void dial(const std::string& engine) {

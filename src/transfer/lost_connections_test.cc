@@ -199,6 +199,39 @@ TEST(LostShm, BatchesGoOnByTcp) {
   EXPECT_GE(total(a).connections_lost, 1u);
 }
 
+// Hellos cross, and packets get lost: another connection could overtake the first hello on its way.
+TEST(FurtherConnections, AreDialledWhenThePeerSaysThatItHasTheFirstHello) {
+  TestNode node({.node_name = "node", .connections_per_peer = 2, .enable_shm = false});
+  node.serve_echo(kEcho);
+  FakePeer fake;
+  static_cast<void>(*node->connect(fake.name()));
+  fake.accept();
+  fake.send({.kind = FrameKind::kCall, .request_id = 1, .argument = kEcho}, "hello");
+  EXPECT_EQ(fake.receive(FrameKind::kReply).payload, "hello");  // so the node has ours, and the peer is live
+  EXPECT_FALSE(fake.is_dialled());
+  std::string session(8, '\0');
+  store_le(reinterpret_cast<std::byte*>(session.data()), std::uint64_t{77});
+  fake.send({.kind = FrameKind::kJoined}, session);
+  EXPECT_TRUE(eventually([&] { return fake.is_dialled(); }));
+}
+
+TEST(LostPeer, IsNotFoundByItsNameAnyMoreWhenItsCallsFail) {
+  TestNode node({.node_name = "node", .connections_per_peer = 1, .enable_shm = false});
+  for (int round = 0; round < 50; ++round) {
+    FakePeer fake;
+    const PeerHandle old = *node->connect(fake.name());
+    fake.accept();
+    Later<PeerHandle> next;
+    node->call(old, kEcho, "", soon(), [&, set = next.setter()](const Result<std::string>& answer) {
+      EXPECT_EQ(answer.status().code(), Code::kPeerLost);
+      set(*node->connect(fake.name()));
+    });
+    fake.receive(FrameKind::kCall);
+    fake.reset();
+    EXPECT_NE(next.get(), old);
+  }
+}
+
 /// A peer with two connections, played by hand.
 class FencedPeer : public testing::Test {
  protected:

@@ -18,6 +18,7 @@ SliceQueue::Hooks RemotePeer::queue_hooks() {
   return {
       .choose = [this](const Slice& slice, const Transport* refused) -> Transport* {
         if (shm_ && refused == nullptr && shm_->carries(slice)) return shm_.get();
+        watch_paths();
         return tcp_.get();
       },
       .notify =

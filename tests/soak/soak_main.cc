@@ -19,8 +19,8 @@ namespace {
 /// More than a connection that is just being made again, and less than one leak a kill.
 constexpr std::size_t kDescriptorSlack = 8;
 constexpr std::size_t kPoolSlack = 3;
-/// Heaps breathe; a leak of a slice's bookkeeping would be more in a minute.
-constexpr std::size_t kHeapSlack = 24u << 20;
+/// A leak of what a batch of a slice needs would be more in a few minutes.
+constexpr std::size_t kHeapSlack = 4u << 20;
 
 struct Use {
   std::size_t descriptors = 0;
@@ -122,6 +122,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: transfer_soak SECONDS [SEED]\n");
     return 2;
   }
+  // What large buffers leave behind is given back, so that what stays is what somebody keeps.
+  ::mallopt(M_MMAP_THRESHOLD, 256 << 10);
   const std::uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : random_seed();
   std::printf("soak: %d s, seed %llu\n", seconds, static_cast<unsigned long long>(seed));
   soak::Soak soak(seconds, seed);
