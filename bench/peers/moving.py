@@ -69,7 +69,7 @@ class Mover:
             self.there = here[:size] + self.there[size:]
         self.system.fill(here)
         result = self.repeat(self.system.batch(write, block_bytes, blocks), size, seconds)
-        self.check(size, seconds)
+        self.check(size)
         return result
 
     def repeat(self, batch, size: int, seconds: float) -> dict:
@@ -82,7 +82,7 @@ class Mover:
         cpu = sum(map(cpu_s, self.processes)) - cpu_before
         return {"gb_per_s": batches * size / took / 1e9, "cpu_s_per_gb": cpu / (batches * size / 1e9)}
 
-    def check(self, size: int, seconds: float) -> None:
+    def check(self, size: int) -> None:
         """After reads the bytes are here already; what was written is read back over other bytes."""
         if self.system.content()[:size] != self.there[:size]:
             raise RuntimeError("the bytes that arrived are not those that were sent")

@@ -86,12 +86,18 @@ class Wheel:
 
 
 class Ours:
-    """`mooncake transfer serve` and `mooncake transfer bench --peer`."""
+    """`mooncake transfer serve` and `mooncake transfer bench --peer`. If these fail, so does the whole comparison."""
 
     def __init__(self, transport: str) -> None:
         self.transport = transport
 
     def measure(self, cells: list[Cell], seconds: float) -> list[dict]:
+        try:
+            return self.measure_all(cells, seconds)
+        except Unavailable as error:
+            raise SystemExit(f"ours: {error}") from error
+
+    def measure_all(self, cells: list[Cell], seconds: float) -> list[dict]:
         with Child(BINARY, "transfer", "serve", "--bytes", CHECKED_BYTES) as server:
             peer = ["--peer", server.hear()["endpoint"]]
             self.check(peer)

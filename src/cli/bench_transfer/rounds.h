@@ -52,7 +52,7 @@ class Rounds {
   Status run(const std::function<void(std::string_view what)>& progress);
 
   [[nodiscard]] const Series& series() const { return series_; }
-  /// What this machine could not give: baselines and placements, never ours.
+  /// What this machine could not give: baselines, placements, room for a file; never more of ours.
   [[nodiscard]] const Missing& missing() const { return missing_; }
 
  private:
