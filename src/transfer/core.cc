@@ -45,11 +45,16 @@ Status Core::start() {
       log_warn("transfer: no shm: {}", listening.status().to_string());
     }
   }
+  if (!config.rdma_devices.empty()) {
+    MC_ASSIGN_OR_RETURN(context_.rdma, RdmaHost::open(config.rdma_devices, context_.segments, context_.pools));
+  }
+  if (context_.rdma) hello.features |= kFeatureRdma;
   MC_ASSIGN_OR_RETURN(self_, directory_.add(hello.listen));
   context_.loop->start();
   started_ = true;
   context_.loop->post([this] {
     local_ = std::make_unique<LocalPeer>(context_, self_, post_reply());
+    if (context_.rdma) context_.rdma->start(*context_.loop);
     listen_on(tcp_listener_, std::move(tcp_socket_), false);
     if (unix_socket_.valid()) listen_on(unix_listener_, std::move(unix_socket_), true);
   });
@@ -83,6 +88,7 @@ void Core::shut_down() {
       peer->end(why);
     }
     local_->end(why);
+    if (context_.rdma) context_.rdma->close();
     done.set_value();
   });
   done.get_future().wait();
@@ -161,12 +167,14 @@ void Core::revoke(SegmentHandle segment) {
   context_.loop->post([this, segment] {
     for (const auto& [handle, peer] : remotes_) peer->revoke(segment);
     local_->revoke(segment);
+    if (context_.rdma) context_.rdma->drop({.segment = segment});
   });
 }
 
 void Core::pool_gone(std::uint64_t pool) {
   context_.loop->post([this, pool] {
     for (const auto& [handle, peer] : remotes_) peer->pool_gone(pool);
+    if (context_.rdma) context_.rdma->drop({.segment = {}, .pool = pool});
   });
 }
 

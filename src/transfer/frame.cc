@@ -10,9 +10,9 @@ namespace mooncake::transfer {
 namespace {
 
 constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
-    "none",          "hello",    "close",      "call",      "reply",       "notify",     "write",
-    "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",  "shm_pool",
-    "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release"};
+    "none",          "hello",    "close",      "call",      "reply",       "notify",      "write",
+    "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",   "shm_pool",
+    "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release", "rdma"};
 
 Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
 
@@ -85,6 +85,7 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
       return kBulkFrameBytesMax;
     case FrameKind::kClose:
     case FrameKind::kDone:
+    case FrameKind::kRdma:
       return kReasonBytesMax;
     case FrameKind::kRead:
     case FrameKind::kShmGrant:

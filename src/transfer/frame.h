@@ -25,6 +25,7 @@
 //   data           the bytes that a read asked for
 //   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
+//   rdma           see rdma/rdma_frame.h; to peers whose hello has kFeatureRdma only
 //
 //   range          u32 segment index, u32 zero, u64 generation, u64 offset, u64 length
 //   source         u64 pool (0: the sender's own address space), u64 offset in the pool or address, u64 length
@@ -72,8 +73,9 @@ enum class FrameKind : std::uint8_t {
   kShmGrant = 17,     ///< range: "let me copy from your segment"; answered by granted, or done
   kShmGranted = 18,   ///< source; the owner keeps the range in place until released
   kShmRelease = 19,   ///< the copy is over (argument 1: and the bytes arrived)
+  kRdma = 20,         ///< what two RDMA transports say; the argument tells them apart
 };
-inline constexpr std::uint8_t kFrameKindLast = 19;
+inline constexpr std::uint8_t kFrameKindLast = 20;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;
@@ -108,6 +110,9 @@ inline constexpr std::size_t kSourceBytes = 24;
 
 /// What a connection is for. Only a primary one may begin an epoch; the others join a peer that is there already.
 enum class ConnectionRole : std::uint8_t { kPrimary = 0, kExtra = 1, kShm = 2 };
+
+/// In a hello's features: this engine has RDMA ports, and understands rdma frames.
+inline constexpr std::uint32_t kFeatureRdma = 1;
 
 struct Hello {
   std::uint8_t version_min = kProtocolMin;

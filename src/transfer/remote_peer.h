@@ -13,6 +13,7 @@
 #include "transfer/connection.h"
 #include "transfer/context.h"
 #include "transfer/peer.h"
+#include "transfer/rdma/rdma_transport.h"
 #include "transfer/shm/shm_transport.h"
 #include "transfer/slice_queue.h"
 #include "transfer/tcp/tcp_transport.h"
@@ -24,8 +25,8 @@ namespace mooncake::transfer {
 inline constexpr std::size_t kAnsweringMax = 8192;
 /// Messages that wait to be sent. A peer that is this far behind is asked for nothing more.
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
-/// How long batches wait for shm before they take tcp.
-inline constexpr Millis kShmWait{1'000};
+/// How long batches wait for shm and rdma before they take tcp.
+inline constexpr Millis kPathsWait{1'000};
 
 class RemotePeer final : public Peer, public std::enable_shared_from_this<RemotePeer>, private Connection::Handler {
  public:
@@ -80,6 +81,9 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   void ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
            CallCallback done);
   SliceQueue::Hooks queue_hooks();
+  void begin_rdma();
+  /// Batches may go once it is known whether there will be `shm`, and `rdma`.
+  void decided(bool shm, bool rdma);
   [[nodiscard]] std::string display_name() const;
 
   Context& context_;
@@ -94,8 +98,11 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   std::size_t waiting_bytes_ = 0;
   CallTable calls_;
   SliceQueue queue_;
-  std::unique_ptr<TcpTransport> tcp_;  // once live
-  std::unique_ptr<ShmTransport> shm_;  // once there is a unix connection
+  std::unique_ptr<TcpTransport> tcp_;    // once live
+  std::unique_ptr<ShmTransport> shm_;    // once there is a unix connection
+  std::unique_ptr<RdmaTransport> rdma_;  // once live, if both sides have RDMA ports
+  bool shm_decided_ = false;
+  bool rdma_decided_ = false;
 };
 
 }  // namespace mooncake::transfer

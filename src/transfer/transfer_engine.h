@@ -122,11 +122,14 @@ struct TransferConfig {
   std::uint32_t connections_per_peer = 2;
   /// False: never use shm, even with a peer on this host.
   bool enable_shm = true;
+  /// RDMA devices to use: empty for none, "auto" for all there are (none is no error), or names as `ibv_devices` lists
+  /// them, with commas between ("mlx5_0,mlx5_1"), each of which must be there.
+  std::string rdma_devices = {};
 };
 
 /// Counters since creation; both ends of a path agree on them once it is quiet.
 struct TransferStats {
-  std::string transport;             ///< "mem", "shm" or "tcp"
+  std::string transport;             ///< "mem", "shm", "rdma" or "tcp"
   std::string peer;                  ///< node name from the peer's hello
   std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
   std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer

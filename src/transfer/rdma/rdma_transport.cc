@@ -1,0 +1,392 @@
+#include "transfer/rdma/rdma_transport.h"
+
+#include <fmt/format.h>
+
+#include <tuple>
+
+#include "base/log.h"
+
+namespace mooncake::transfer {
+namespace {
+
+bool is_write(const Slice& slice) { return slice.op == TransferRequest::Op::kWrite; }
+
+Status given_up() { return {Code::kCancelled, "given up"}; }
+
+}  // namespace
+
+RdmaTransport::RdmaTransport(Context& context, RdmaHost& host, SliceQueue& queue, std::string peer, Send send)
+    : context_(context),
+      host_(host),
+      queue_(queue),
+      peer_(std::move(peer)),
+      send_(std::move(send)),
+      server_(context, host, peer_,
+              [this](RdmaFrame frame, std::uint64_t id, Code code, std::string payload, std::uint16_t flags) {
+                this->send(frame, id, std::move(payload), code, flags);
+              }) {
+  host_.add(*this);
+  this->send(RdmaFrame::kPorts, 0, encode_rdma_ports(host_.addresses()));
+}
+
+RdmaTransport::~RdmaTransport() { close(); }
+
+void RdmaTransport::close() {
+  host_.remove(*this);
+  for (const auto& [id, endpoint] : endpoints_) {
+    endpoint->close();
+    host_.free_place(id);
+  }
+  endpoints_.clear();
+  moves_.clear();
+  server_.close();
+}
+
+void RdmaTransport::send(RdmaFrame frame, std::uint64_t id, std::string payload, Code code, std::uint16_t flags) {
+  send_({.kind = FrameKind::kRdma, .flags = flags, .request_id = id, .argument = rdma_argument(frame, code)},
+        std::move(payload));
+}
+
+// --- Rails.
+
+bool RdmaTransport::usable(const Rail& rail) const {
+  const RdmaAddress& local = host_.ports()[rail.local].state().address;
+  const RdmaAddress& remote = remote_[rail.remote];
+  return local.up && remote.up && local.infiniband == remote.infiniband &&
+         rail.paused_until <= context_.loop->clock().now();
+}
+
+/// The one with the least in flight. A port goes with the port of the same place at the other side, as long as that
+/// works: clusters that have a network for each rail connect them so.
+const RdmaTransport::Rail* RdmaTransport::choose_rail(const RailSet& tried) const {
+  const auto cost = [this](const Rail& rail) {
+    const bool crosses = rail.local % remote_.size() != rail.remote % host_.ports().size();
+    return std::tuple(crosses, rail.bytes_in_flight);
+  };
+  const Rail* best = nullptr;
+  for (std::size_t i = 0; i < rails_.size(); ++i) {
+    if (tried[i] || !usable(rails_[i])) continue;
+    if (best == nullptr || cost(rails_[i]) < cost(*best)) best = &rails_[i];
+  }
+  return best;
+}
+
+bool RdmaTransport::carries(const Slice& /*slice*/) const { return choose_rail({}) != nullptr; }
+
+Status RdmaTransport::on_ports(ConstByteSpan payload) {
+  MC_ASSIGN_OR_RETURN(std::vector<RdmaAddress> ports, decode_rdma_ports(payload));
+  if (ready() && ports.size() != remote_.size()) return {Code::kCorrupt, "the number of RDMA ports has changed"};
+  if (!ready()) {
+    for (std::size_t local = 0; local < host_.ports().size(); ++local) {
+      for (std::size_t remote = 0; remote < ports.size(); ++remote) {
+        rails_.push_back({.local = local, .remote = remote, .paused_until = {}});
+      }
+    }
+  }
+  const std::vector<RdmaAddress> before = std::exchange(remote_, std::move(ports));
+  if (before.empty()) return {};
+  fail_endpoints([&](const Rail& rail) { return before[rail.remote] != remote_[rail.remote]; },
+                 {Code::kUnavailable, "the peer's port has changed"});
+  return {};
+}
+
+void RdmaTransport::on_ports_changed() {
+  send(RdmaFrame::kPorts, 0, encode_rdma_ports(host_.addresses()));
+  server_.on_ports_changed();
+  fail_endpoints([this](const Rail& rail) { return !host_.ports()[rail.local].state().address.up; },
+                 {Code::kUnavailable, "the port is down"});
+}
+
+// --- Endpoints.
+
+bool RdmaTransport::idle(std::uint64_t endpoint) const { return endpoints_.at(endpoint)->slices == 0; }
+
+OpenedEndpoint::Hooks RdmaTransport::endpoint_hooks(std::uint64_t endpoint) {
+  return {.moved = [this](std::uint64_t slice) { on_moved(slice); },
+          .failed =
+              [this, endpoint](const Status& why) {
+                log_info("transfer: an RDMA endpoint to {} failed: {}", peer_, why.message());
+                fail_endpoint(endpoint, why);
+              }};
+}
+
+Result<OpenedEndpoint*> RdmaTransport::endpoint_on(std::size_t rail) {
+  Rail& on = rails_[rail];
+  if (on.endpoint != 0) return endpoints_.at(on.endpoint).get();
+  MC_ASSIGN_OR_RETURN(const std::uint64_t id, host_.take_place(*this));
+  auto made = std::make_unique<OpenedEndpoint>(host_, *context_.loop, rail, endpoint_hooks(id));
+  const Result<RdmaEnd> end = made->open(host_.ports()[on.local]);
+  if (!end.ok()) {
+    host_.free_place(id);
+    return end.status();
+  }
+  on.endpoint = id;
+  OpenedEndpoint* const endpoint = made.get();
+  endpoints_[id] = std::move(made);
+  send(RdmaFrame::kOpen, id, encode_rdma_open({.opener = *end, .port = static_cast<std::uint32_t>(on.remote)}));
+  return endpoint;
+}
+
+Status RdmaTransport::on_opened(std::uint64_t id, ConstByteSpan payload) {
+  MC_ASSIGN_OR_RETURN(const RdmaEnd end, decode_rdma_end(payload));
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return {};  // it failed here meanwhile
+  const Status status = found->second->connect(end);
+  if (status.code() == Code::kCorrupt) return status;
+  if (!status.ok()) {
+    fail_endpoint(id, status);
+    return {};
+  }
+  for (const std::uint64_t slice : std::exchange(found->second->waiting, {})) {
+    const auto move = moves_.find(slice);
+    if (move != moves_.end() && move->second.endpoint == id) ask(slice, move->second);
+  }
+  return {};
+}
+
+/// The rail is left alone for a while, unless it was the range that failed.
+void RdmaTransport::fail_endpoint(std::uint64_t id, const Status& why) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  if (why.code() != Code::kStale) {
+    rails_[found->second->rail()].paused_until = context_.loop->clock().now() + kRdmaRailPause;
+  }
+  close_endpoint(id);
+}
+
+void RdmaTransport::fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why) {
+  std::vector<std::uint64_t> failed;
+  for (const Rail& rail : rails_) {
+    if (rail.endpoint != 0 && match(rail)) failed.push_back(rail.endpoint);
+  }
+  for (const std::uint64_t id : failed) {
+    log_info("transfer: an RDMA endpoint to {} ends: {}", peer_, why.message());
+    close_endpoint(id);
+  }
+}
+
+void RdmaTransport::close_endpoint(std::uint64_t id) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  const std::unique_ptr<OpenedEndpoint> endpoint = std::move(found->second);
+  endpoints_.erase(found);
+  rails_[endpoint->rail()].endpoint = 0;
+  host_.free_place(id);
+  endpoint->close();  // from here on no device touches the memory of its slices
+  send(RdmaFrame::kClose, id);
+  std::vector<std::uint64_t> lost;
+  for (const auto& [slice, move] : moves_) {
+    if (move.endpoint == id) lost.push_back(slice);
+  }
+  for (const std::uint64_t slice : lost) lose(slice);
+}
+
+/// The slice's endpoint is gone.
+void RdmaTransport::lose(std::uint64_t id) {
+  const auto found = moves_.find(id);
+  if (found == moves_.end()) return;
+  Move& move = found->second;
+  const State before = std::exchange(move.state, State::kLost);
+  leave_rail(move);
+  if (before == State::kOpening) return try_again(id);  // the owner knows nothing of it
+  if (move.confirmed) return finish(id, {});
+  if (before != State::kMoving || !move.given_up) return;
+  move.reported = true;
+  queue_.on_slice_done(SliceId{id}, given_up());
+}
+
+// --- Slices.
+
+void RdmaTransport::start(SliceId id, const Slice& slice) {
+  const auto key = static_cast<std::uint64_t>(id);
+  Move& move = moves_[key];
+  move.slice = slice;
+  if (try_start(key, move)) return;
+  context_.loop->post([this, key, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) refuse(key);
+  });
+}
+
+/// Begins the slice on a rail that it has not been on. False: there is none, or the memory cannot be registered.
+bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
+  const Rail* const chosen = choose_rail(move.tried);
+  if (chosen == nullptr) return false;
+  const auto index = static_cast<std::size_t>(chosen - rails_.data());
+  Result<RegistrationPtr> registration = host_.registration(*host_.ports()[chosen->local].device, move.slice.local);
+  if (!registration.ok()) return false;
+  const Result<OpenedEndpoint*> endpoint = endpoint_on(index);
+  if (!endpoint.ok()) {
+    log_debug("transfer: no RDMA endpoint to {}: {}", peer_, endpoint.status().to_string());
+    return false;
+  }
+  move.registration = std::move(*registration);
+  move.rail = index;
+  move.endpoint = rails_[index].endpoint;
+  move.tried.set(index);
+  ++move.tries;
+  rails_[index].bytes_in_flight += move.slice.local.size();
+  ++(*endpoint)->slices;
+  host_.use_place(move.endpoint);
+  if ((*endpoint)->connected()) {
+    ask(id, move);
+  } else {
+    move.state = State::kOpening;
+    (*endpoint)->waiting.push_back(id);
+  }
+  return true;
+}
+
+void RdmaTransport::ask(std::uint64_t id, Move& move) {
+  move.state = State::kAsking;
+  send(is_write(move.slice) ? RdmaFrame::kGrantWrite : RdmaFrame::kGrantRead, id,
+       encode_rdma_grant({.range = move.slice.remote, .endpoint = move.endpoint}));
+}
+
+Status RdmaTransport::on_granted(std::uint64_t id, ConstByteSpan payload) {
+  MC_ASSIGN_OR_RETURN(const RdmaGranted granted, decode_rdma_granted(payload));
+  const auto found = moves_.find(id);
+  if (found == moves_.end()) return {Code::kCorrupt, "an RDMA grant that was not asked for"};
+  Move& move = found->second;
+  if (move.state == State::kLost) return {};  // done follows
+  if (move.state != State::kAsking) return {Code::kCorrupt, "an RDMA grant that was not asked for"};
+  OpenedEndpoint& endpoint = *endpoints_.at(move.endpoint);
+  move.granted = granted;
+  if (move.given_up) {
+    endpoint.give_back(granted, false);
+    leave_rail(move);
+    moves_.erase(found);
+    return {};
+  }
+  move.state = State::kMoving;
+  endpoint.move(id, move.slice, *move.registration, granted);
+  return {};
+}
+
+void RdmaTransport::on_moved(std::uint64_t id) {
+  const auto found = moves_.find(id);
+  CHECK(found != moves_.end() && found->second.state == State::kMoving);
+  Move& move = found->second;
+  if (!is_write(move.slice)) {
+    endpoints_.at(move.endpoint)->give_back(move.granted, true);
+    return finish(id, {});
+  }
+  if (move.confirmed || move.given_up) return finish(id, {});
+  move.state = State::kConfirming;
+}
+
+Status RdmaTransport::on_done(std::uint64_t id, const Status& status, bool other_transport) {
+  const auto found = moves_.find(id);
+  if (found == moves_.end()) return {};  // it was reported before
+  Move& move = found->second;
+  if (move.state == State::kLost) return on_lost_done(id, status);
+  if (move.state == State::kAsking && !status.ok()) {
+    if (move.given_up || (!other_transport && status.code() != Code::kUnavailable)) {
+      finish(id, status);
+    } else if (other_transport) {
+      refuse(id);
+    } else {
+      leave_rail(move);
+      try_again(id);
+    }
+    return {};
+  }
+  const bool written = status.ok() && is_write(move.slice) && !move.confirmed;
+  if (!written || (move.state != State::kMoving && move.state != State::kConfirming)) {
+    return {Code::kCorrupt, "an RDMA grant ended while it was used"};
+  }
+  move.confirmed = true;
+  if (move.state == State::kConfirming) finish(id, {});  // else the device still holds the local memory
+  return {};
+}
+
+/// Nothing of the slice can touch the range any more.
+Status RdmaTransport::on_lost_done(std::uint64_t id, const Status& status) {
+  const Move& move = moves_.at(id);
+  if (status.ok() && !is_write(move.slice)) return {Code::kCorrupt, "an RDMA read was answered"};
+  if (!status.ok() && status.code() == Code::kUnavailable && !move.given_up) {
+    try_again(id);
+  } else {
+    finish(id, status);
+  }
+  return {};
+}
+
+void RdmaTransport::leave_rail(Move& move) {
+  if (move.endpoint == 0) return;
+  rails_[move.rail].bytes_in_flight -= move.slice.local.size();
+  const auto found = endpoints_.find(std::exchange(move.endpoint, 0));
+  if (found != endpoints_.end()) --found->second->slices;
+}
+
+void RdmaTransport::try_again(std::uint64_t id) {
+  Move& move = moves_.at(id);
+  if (move.tries >= kRdmaTriesMax || !try_start(id, move)) refuse(id);
+}
+
+void RdmaTransport::refuse(std::uint64_t id) {
+  const auto found = moves_.find(id);
+  if (found == moves_.end()) return;
+  leave_rail(found->second);
+  moves_.erase(found);
+  queue_.on_slice_refused(SliceId{id});
+}
+
+void RdmaTransport::finish(std::uint64_t id, const Status& status) {
+  const auto found = moves_.find(id);
+  leave_rail(found->second);
+  const bool report = !found->second.reported;
+  moves_.erase(found);
+  if (report) queue_.on_slice_done(SliceId{id}, status);
+}
+
+Abandoned RdmaTransport::abandon(SliceId id, const Slice& /*slice*/) {
+  const auto found = moves_.find(static_cast<std::uint64_t>(id));
+  CHECK(found != moves_.end());
+  Move& move = found->second;
+  move.given_up = true;
+  switch (move.state) {
+    case State::kMoving:
+      return Abandoned::kHeld;
+    case State::kConfirming:
+      return Abandoned::kLetGo;
+    case State::kOpening:
+      leave_rail(move);
+      moves_.erase(found);
+      return Abandoned::kForgotten;
+    case State::kAsking:
+    case State::kLost:
+      move.reported = true;
+      return Abandoned::kForgotten;
+  }
+  return Abandoned::kForgotten;
+}
+
+Status RdmaTransport::on_frame(const FrameHeader& header, std::string_view payload) {
+  MC_ASSIGN_OR_RETURN(const RdmaFrame frame, decode_rdma_frame(header.argument));
+  const std::uint64_t id = header.request_id;
+  const ConstByteSpan bytes = as_bytes(payload);
+  switch (frame) {
+    case RdmaFrame::kPorts:
+      return on_ports(bytes);
+    case RdmaFrame::kOpen:
+      return server_.on_open(id, bytes);
+    case RdmaFrame::kOpened:
+      return on_opened(id, bytes);
+    case RdmaFrame::kClose:
+      return server_.on_close(id);
+    case RdmaFrame::kBroken:
+      fail_endpoint(id, decode_rdma_status(header.argument, payload));
+      return {};
+    case RdmaFrame::kGrantRead:
+      return server_.on_grant(id, false, bytes);
+    case RdmaFrame::kGrantWrite:
+      return server_.on_grant(id, true, bytes);
+    case RdmaFrame::kGranted:
+      return on_granted(id, bytes);
+    case RdmaFrame::kDone:
+      return on_done(id, decode_rdma_status(header.argument, payload), (header.flags & kFlagOtherTransport) != 0);
+  }
+  return {};
+}
+
+}  // namespace mooncake::transfer
