@@ -3,8 +3,9 @@
 //   grant       the range is checked and held, a memory window bound to it -> granted {address, key, ticket}
 //   ticket      comes as immediate data when the operation is over, behind its last byte: the window is invalidated,
 //               then the segment let go of. After a write: -> done(ok), since the bytes are in place and visible here
-//   revoke      the window is invalidated, then the segment let go of; what comes later is refused by the device, and
-//               ends the endpoint at both sides
+//   revoke      the window is invalidated, then the segment let go of -> done(kStale). What comes later is refused by
+//   the
+//               device, so the opener ends the endpoint if its operation was posted
 //   close       the opener lost the endpoint, or it broke here: the queue pair is destroyed, and with it every window;
 //               each grant that was not over -> done: kStale if it had been revoked, else kUnavailable: try again
 //

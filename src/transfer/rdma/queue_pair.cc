@@ -18,10 +18,10 @@ namespace {
 /// For each slice the opener posts two operations (moves, gives back), and the server two (binds, invalidates).
 constexpr std::uint32_t kSendDepth = 2 * kEndpointSlicesMax;
 constexpr std::uint32_t kReceiveDepth = kEndpointSlicesMax;
-/// 4.096 us x 2^14 = 67 ms until a packet is sent again, at most 7 times: half a second until a path is given up. Far
-/// above any congestion, and short enough that a slice has time to go another way.
+/// 4.096 us x 2^14 = 67 ms until a packet is sent again, at most 6 times: half a second until a path is given up. Far
+/// above any congestion, and short enough that a slice has time to go another way. 7 would mean for ever to soft-RoCE.
 constexpr std::uint8_t kAckTimeout = 14;
-constexpr std::uint8_t kRetries = 7;
+constexpr std::uint8_t kRetries = 6;
 /// A peer without room for our immediate data is asked again after 0.64 ms (12); it has room, unless it is wrong.
 constexpr std::uint8_t kNotReadyTimer = 12;
 constexpr std::uint8_t kNotReadyRetries = 6;

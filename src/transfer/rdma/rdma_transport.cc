@@ -148,10 +148,9 @@ Status RdmaTransport::on_opened(std::uint64_t id, ConstByteSpan payload) {
 void RdmaTransport::fail_endpoint(std::uint64_t id, const Status& why) {
   const auto found = endpoints_.find(id);
   if (found == endpoints_.end()) return;
-  if (why.code() != Code::kStale) {
-    rails_[found->second->rail()].paused_until = context_.loop->clock().now() + kRdmaRailPause;
-  }
-  close_endpoint(id);
+  const bool rail_failed = why.code() != Code::kStale;
+  if (rail_failed) rails_[found->second->rail()].paused_until = context_.loop->clock().now() + kRdmaRailPause;
+  close_endpoint(id, rail_failed);
 }
 
 void RdmaTransport::fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why) {
@@ -161,11 +160,11 @@ void RdmaTransport::fail_endpoints(const std::function<bool(const Rail&)>& match
   }
   for (const std::uint64_t id : failed) {
     log_info("transfer: an RDMA endpoint to {} ends: {}", peer_, why.message());
-    close_endpoint(id);
+    close_endpoint(id, true);
   }
 }
 
-void RdmaTransport::close_endpoint(std::uint64_t id) {
+void RdmaTransport::close_endpoint(std::uint64_t id, bool rail_failed) {
   const auto found = endpoints_.find(id);
   if (found == endpoints_.end()) return;
   const std::unique_ptr<OpenedEndpoint> endpoint = std::move(found->second);
@@ -178,18 +177,19 @@ void RdmaTransport::close_endpoint(std::uint64_t id) {
   for (const auto& [slice, move] : moves_) {
     if (move.endpoint == id) lost.push_back(slice);
   }
-  for (const std::uint64_t slice : lost) lose(slice);
+  for (const std::uint64_t slice : lost) lose(slice, rail_failed);
 }
 
 /// The slice's endpoint is gone.
-void RdmaTransport::lose(std::uint64_t id) {
+void RdmaTransport::lose(std::uint64_t id, bool rail_failed) {
   const auto found = moves_.find(id);
   if (found == moves_.end()) return;
   Move& move = found->second;
   const State before = std::exchange(move.state, State::kLost);
   leave_rail(move);
+  if (!rail_failed) move.tried.reset(move.rail);
   if (before == State::kOpening) return try_again(id);  // the owner knows nothing of it
-  if (move.confirmed) return finish(id, {});
+  if (move.outcome.has_value()) return finish(id, Status(*move.outcome));
   if (before != State::kMoving || !move.given_up) return;
   move.reported = true;
   queue_.on_slice_done(SliceId{id}, given_up());
@@ -270,7 +270,7 @@ void RdmaTransport::on_moved(std::uint64_t id) {
     endpoints_.at(move.endpoint)->give_back(move.granted, true);
     return finish(id, {});
   }
-  if (move.confirmed || move.given_up) return finish(id, {});
+  if (move.outcome.has_value() || move.given_up) return finish(id, {});
   move.state = State::kConfirming;
 }
 
@@ -290,12 +290,16 @@ Status RdmaTransport::on_done(std::uint64_t id, const Status& status, bool other
     }
     return {};
   }
-  const bool written = status.ok() && is_write(move.slice) && !move.confirmed;
-  if (!written || (move.state != State::kMoving && move.state != State::kConfirming)) {
-    return {Code::kCorrupt, "an RDMA grant ended while it was used"};
+  const bool possible = move.state == State::kMoving || move.state == State::kConfirming;
+  if (!possible || move.outcome.has_value() || (status.ok() && !is_write(move.slice))) {
+    return {Code::kCorrupt, "an RDMA grant that is over was ended again"};
   }
-  move.confirmed = true;
-  if (move.state == State::kConfirming) finish(id, {});  // else the device still holds the local memory
+  move.outcome = status;
+  if (move.state == State::kConfirming) {
+    finish(id, status);
+  } else if (!status.ok()) {
+    fail_endpoint(move.endpoint, status);  // the operation can only fail, and until then it holds the local memory
+  }
   return {};
 }
 

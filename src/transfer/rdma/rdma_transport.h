@@ -19,6 +19,7 @@
 #include <bitset>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,13 +82,13 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   struct Move {
     Slice slice;
     State state = State::kOpening;
-    bool given_up = false;   ///< its local memory is wanted back, or is back
-    bool reported = false;   ///< nobody waits for a report (any more)
-    bool confirmed = false;  ///< done(ok) came before the completion
+    bool given_up = false;  ///< its local memory is wanted back, or is back
+    bool reported = false;  ///< nobody waits for a report (any more)
     std::uint32_t tries = 0;
     std::size_t rail = 0;
     std::uint64_t endpoint = 0;  ///< 0: on none
     RailSet tried;
+    std::optional<Status> outcome;  ///< done came before the completion
     RdmaGranted granted;
     RegistrationPtr registration;
   };
@@ -95,7 +96,7 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
 
   void on_ports_changed() override;
   [[nodiscard]] bool idle(std::uint64_t endpoint) const override;
-  void evict(std::uint64_t endpoint) override { close_endpoint(endpoint); }
+  void evict(std::uint64_t endpoint) override { close_endpoint(endpoint, false); }
 
   Status on_ports(ConstByteSpan payload);
   Status on_opened(std::uint64_t endpoint, ConstByteSpan payload);
@@ -109,9 +110,9 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   bool try_start(std::uint64_t id, Move& move);
   Result<OpenedEndpoint*> endpoint_on(std::size_t rail);
   void ask(std::uint64_t id, Move& move);
-  void close_endpoint(std::uint64_t endpoint);
+  void close_endpoint(std::uint64_t endpoint, bool rail_failed);
   void fail_endpoint(std::uint64_t endpoint, const Status& why);
-  void lose(std::uint64_t id);
+  void lose(std::uint64_t id, bool rail_failed);
   void fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why);
   void leave_rail(Move& move);
   void try_again(std::uint64_t id);

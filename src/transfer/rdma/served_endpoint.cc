@@ -120,6 +120,7 @@ void ServedEndpoint::on_bound(std::uint32_t ticket) {
   CHECK(grant.state == State::kBinding);
   grant.state = State::kGranted;
   if (!grant.revoked) {
+    grant.ticket_out = true;
     const auto address = reinterpret_cast<std::uintptr_t>(grant.memory.data());
     return hooks_.granted(grant.slice, {.address = address, .key = grant.window.key, .ticket = ticket});
   }
@@ -130,16 +131,17 @@ void ServedEndpoint::on_bound(std::uint32_t ticket) {
 
 void ServedEndpoint::on_ticket(std::uint32_t sent) {
   const auto found = grants_.find(sent & ~kTicketMoved);
-  if (found == grants_.end() || found->second.told || found->second.state == State::kBinding ||
-      !pair_->receive(kReceived)) {
+  if (found == grants_.end() || !found->second.ticket_out || !pair_->receive(kReceived)) {
     return break_soon({Code::kCorrupt, "a ticket that was not given, or twice"});
   }
   Grant& grant = found->second;
-  grant.told = true;
-  if ((sent & kTicketMoved) != 0) {
+  grant.ticket_out = false;
+  // A write whose owner was told that it failed stays failed, though it came in time; a read is done at the other side.
+  if ((sent & kTicketMoved) != 0 && !(grant.write && grant.told)) {
     hooks_.moved(grant.memory.size(), grant.write);
     if (grant.write) hooks_.done(grant.slice, {}, false);
   }
+  grant.told = true;
   if (grant.state == State::kRevoked) {
     grants_.erase(found);
   } else if (grant.state == State::kGranted) {
@@ -159,9 +161,16 @@ void ServedEndpoint::take_back(std::uint32_t ticket, Grant& grant) {
 void ServedEndpoint::on_invalidated(std::uint32_t ticket) {
   const auto found = grants_.find(ticket);
   CHECK(found != grants_.end() && found->second.state == State::kEnding);
-  let_go(found->second);
-  found->second.state = State::kRevoked;
-  if (found->second.told) grants_.erase(found);
+  Grant& grant = found->second;
+  let_go(grant);
+  grant.state = State::kRevoked;
+  if (!grant.ticket_out) {
+    grants_.erase(found);
+    return;
+  }
+  // The peer's device would hear of it from ours, but not from every one, or late.
+  grant.told = true;
+  hooks_.done(grant.slice, stale(), false);
 }
 
 /// The device does not touch the range any more.

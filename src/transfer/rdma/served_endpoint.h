@@ -47,7 +47,7 @@ class ServedEndpoint final : public QueuePair::Sink {
     kBinding,  ///< the window is not ready yet
     kGranted,  ///< the peer may use it
     kEnding,   ///< the window is being invalidated
-    kRevoked,  ///< the segment is let go of; the peer does not know yet
+    kRevoked,  ///< the segment is let go of; the ticket may still come
   };
   struct Window {
     ibv_mw* window = nullptr;  ///< null: the device has none
@@ -59,7 +59,8 @@ class ServedEndpoint final : public QueuePair::Sink {
     ByteSpan memory;
     bool write = false;
     bool revoked = false;
-    bool told = false;  ///< the peer knows that it is over
+    bool told = false;        ///< the peer has been told how it ended
+    bool ticket_out = false;  ///< the peer has the ticket
     State state = State::kBinding;
     Window window;
     RegistrationPtr registration;
