@@ -3,7 +3,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: help setup build demo test test-asan test-tsan fuzz bench validate format tidy clean uninstall
+.PHONY: help setup build demo test test-asan test-tsan test-rdma fuzz bench validate format tidy clean uninstall
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-asan:  ## unit and integration tests with address and undefined-behaviour s
 
 test-tsan:  ## the same with the thread sanitizer
 	@tools/setup --tests && tools/test tsan
+
+test-rdma:  ## the transfer engine over soft-RoCE, in a guest of QEMU; no RDMA hardware is needed
+	@tools/setup --rdma && tools/rdma/test
 
 fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 	@tools/setup --tests && tools/fuzz $(or $(FUZZ_SECONDS),60)

@@ -22,6 +22,9 @@ find_package(CLI11 2.1 REQUIRED)
 find_path(TOMLPP_INCLUDE toml++/toml.h REQUIRED)
 # CRC-32C at memory speed.
 find_library(ISAL_LIBRARY isal REQUIRED)
+# RDMA verbs: types and inline functions only. The library is opened at run time where there is an RDMA device, so that
+# the binary runs where it is not installed.
+find_path(VERBS_INCLUDE infiniband/verbs.h REQUIRED)
 # Unit tests.
 find_package(GTest 1.12 REQUIRED)
 

@@ -122,7 +122,7 @@ struct TransferConfig {
   std::uint32_t connections_per_peer = 2;
   /// False: never use shm, even with a peer on this host.
   bool enable_shm = true;
-  /// RDMA devices to use: empty for none, "auto" for all there are (none is no error), or names as `ibv_devices` lists
+  /// RDMA devices to use: empty or "none" for none, "auto" for all there are (none is no error), or names as `ibv_devices` lists
   /// them, with commas between ("mlx5_0,mlx5_1"), each of which must be there.
   std::string rdma_devices = {};
 };

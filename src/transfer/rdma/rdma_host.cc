@@ -62,22 +62,22 @@ class DeviceList {
 }  // namespace
 
 Result<std::unique_ptr<RdmaHost>> RdmaHost::open(const std::string& devices, SegmentTable& segments,
-                                                 const PoolSet& pools) {
+                                                 const PoolSet& pools, LoadVerbs load) {
   std::unique_ptr<RdmaHost> host(new RdmaHost(segments, pools));
   if (devices != "auto") {
-    MC_RETURN_IF_ERROR(host->open_devices(devices));
+    MC_RETURN_IF_ERROR(host->open_devices(devices, load));
     return host;
   }
   if (!any_device()) return std::unique_ptr<RdmaHost>();
-  if (const Status status = host->open_devices(""); !status.ok()) {
+  if (const Status status = host->open_devices("", load); !status.ok()) {
     log_warn("transfer: {}; bulk goes by other means", status.message());
     return std::unique_ptr<RdmaHost>();
   }
   return host->ports_.empty() ? nullptr : std::move(host);
 }
 
-Status RdmaHost::open_devices(const std::string& devices) {
-  MC_ASSIGN_OR_RETURN(const Verbs* verbs, load_verbs());
+Status RdmaHost::open_devices(const std::string& devices, LoadVerbs load) {
+  MC_ASSIGN_OR_RETURN(const Verbs* verbs, load());
   const DeviceList list(*verbs);
   std::vector<ibv_device*> chosen(list.all().begin(), list.all().end());
   if (!devices.empty()) chosen.clear();

@@ -46,10 +46,13 @@ class RdmaHost {
     [[nodiscard]] const RdmaPort& state() const { return device->ports()[number]; }
   };
 
-  /// Opens the devices that `devices` names: "auto" for all there are, or names with commas between them.
+  using LoadVerbs = Result<const Verbs*> (*)();
+
+  /// Opens the devices that `devices` names: "auto" for all there are, or names with commas between them. `load` is
+  /// not asked where there is no device to open.
   /// @return null if auto finds none; kUnavailable if one that is named is not there or cannot be used.
   static Result<std::unique_ptr<RdmaHost>> open(const std::string& devices, SegmentTable& segments,
-                                                const PoolSet& pools);
+                                                const PoolSet& pools, LoadVerbs load = load_verbs);
 
   /// Begins to watch the devices.
   void start(net::EventLoop& loop);
@@ -81,7 +84,7 @@ class RdmaHost {
  private:
   RdmaHost(SegmentTable& segments, const PoolSet& pools) : segments_(segments), pools_(pools) {}
 
-  Status open_devices(const std::string& devices);
+  Status open_devices(const std::string& devices, LoadVerbs load);
   void watch(RdmaDevice& device);
   void wait_completions(RdmaDevice& device, net::FdWatch& watch);
   void wait_faults(RdmaDevice& device, net::FdWatch& watch);
