@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace mooncake::transfer {
 
@@ -30,8 +32,11 @@ inline void set_rail(int rail, const std::string& what) {
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 
-/// Packets that a port of the guest has sent.
+/// Packets that a port of the guest has sent. The kernel counts them anew at most once a tick of 4 ms: a call takes
+/// longer than that, so that no two see the same.
 inline std::uint64_t packets_sent(int rail) {
+  const auto next_tick = std::chrono::steady_clock::now() + std::chrono::milliseconds(10);
+  while (std::chrono::steady_clock::now() < next_tick) std::this_thread::yield();
   std::ifstream file("/sys/class/infiniband/rxe" + std::to_string(rail) + "/ports/1/hw_counters/sent_pkts");
   std::uint64_t packets = 0;
   EXPECT_TRUE(file >> packets);
