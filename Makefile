@@ -3,10 +3,10 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: help setup build demo test test-asan test-tsan test-rdma fuzz bench validate format tidy clean uninstall
+.PHONY: help setup build demo test test-asan test-tsan test-rdma fuzz bench bench-transfer validate format tidy clean uninstall
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build  ## set up, build, and show a whole cluster at work; DEMO_ARGS=--exit ends after the tour
 	@tools/demo $(DEMO_ARGS)
@@ -34,6 +34,9 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 
 bench: build  ## how much sooner a cached prefix answers, measured on a cluster of its own
 	@tools/bench $(BENCH_ARGS)
+
+bench-transfer: build  ## how fast the transfer engine is, beside memcpy, iperf3 and plain sockets; a minute and a half
+	@tools/setup --bench && build/release/bin/mooncake bench transfer $(BENCH_ARGS)
 
 validate: build  ## does the simulator predict this machine? a live cluster beside it; a quarter of an hour
 	@tools/validate $(VALIDATE_ARGS)

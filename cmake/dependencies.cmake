@@ -22,6 +22,12 @@ find_package(CLI11 2.1 REQUIRED)
 find_path(TOMLPP_INCLUDE toml++/toml.h REQUIRED)
 # CRC-32C at memory speed.
 find_library(ISAL_LIBRARY isal REQUIRED)
+# What a machine is made of: NUMA nodes, PCI distances of network devices, GPUs and drives. /sys says it differently from
+# machine to machine, and wrongly on some; hwloc knows.
+find_path(HWLOC_INCLUDE hwloc.h REQUIRED)
+find_library(HWLOC_LIBRARY hwloc REQUIRED)
+# io_uring for files and block devices: its rings are memory shared with the kernel, whose barriers are not ours to write.
+find_library(URING_LIBRARY uring REQUIRED)
 # RDMA verbs: types and inline functions only. The library is opened at run time where there is an RDMA device, so that
 # the binary runs where it is not installed.
 find_path(VERBS_INCLUDE infiniband/verbs.h REQUIRED)

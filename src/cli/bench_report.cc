@@ -124,14 +124,17 @@ std::string report_json(const BenchReport& report) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string report_headline(const BenchReport& report) {
+  return fmt::format("{} at {} on {} ({} cores, {:.1f} GiB, {})\n", report.benchmark, report.commit, report.machine.cpu,
+                     report.machine.cores, static_cast<double>(report.machine.memory) / (1 << 30),
+                     report.machine.kernel);
+}
+
 std::string report_table(const BenchReport& report) {
-  std::string text =
-      fmt::format("{} at {} on {} ({} cores, {:.1f} GiB, {})\n", report.benchmark, report.commit, report.machine.cpu,
-                  report.machine.cores, static_cast<double>(report.machine.memory) / (1 << 30), report.machine.kernel);
   std::vector<Line> lines;
   lines.reserve(report.rows.size());
   for (const BenchRow& row : report.rows) lines.push_back({row.name, display(row.value), row.unit, remark(row)});
-  return text + columns(lines);
+  return report_headline(report) + columns(lines);
 }
 
 Status publish(const BenchReport& report, const std::string& json) {

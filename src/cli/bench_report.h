@@ -56,7 +56,10 @@ struct BenchReport {
 /// The schema above, indented, with a newline at the end. Values that are not finite become null.
 std::string report_json(const BenchReport& report);
 
-/// The same for people: a line that says what ran where, then one line a row, in columns.
+/// A line that says what ran where.
+std::string report_headline(const BenchReport& report);
+
+/// The same as the JSON for people: the headline, then one line a row, in columns.
 std::string report_table(const BenchReport& report);
 
 /// Prints the table to standard output, and writes the JSON to where --json says (json_output.h), which may be instead.

@@ -50,6 +50,7 @@ class Help : public CLI::Formatter {
 
 std::string_view group_summary(std::string_view group) {
   if (group == "kv") return "What the Conductor decided, and why";
+  if (group == "transfer") return "The transfer engine alone: what it finds here, and bytes between two processes";
   if (group == "trace") return "Traces of requests";
   if (group == "config") return "Options, their values, and who set them";
   return "Measurements";

@@ -159,6 +159,51 @@ void add_trace(Table& table) {
   table.text("trace", "", "The trace: JSON lines with timestamp, input_length, output_length, hash_ids.");
 }
 
+/// A mistyped zero should not take all of a machine's memory.
+constexpr double kSegmentBytesMax = 64 * kGibibyte;
+
+void add_copy(Table& table) {
+  table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
+  table.integer("offset", "0", 0, 9.0e18, "Where in the peer's segment, in bytes.");
+  table.text("transport", "auto", "`auto`: the fastest that reaches the peer; `tcp`: no other.", {"auto", "tcp"});
+}
+
+/// Lists with commas in between; every combination is measured.
+void add_sweep(Table& table, std::string_view transports) {
+  table.json("The report");
+  table.text("transports", transports, "Which transports are measured, of mem, shm and tcp as far as they reach.");
+  table.text("block_bytes", "4096,65536,1048576", "Sizes of a request, in bytes.");
+  table.text("batch", "1,32", "Requests that are in flight together.");
+  table.text("threads", "1,2", "Threads that submit such batches.");
+  table.number("seconds", "0.4", 0.001, 3600, "How long each combination is measured.");
+}
+
+void add_transfer(Table& table) {
+  table.section("transfer_serve");
+  table.text("listen", "127.0.0.1:0", "Where the engine listens; port 0 takes a free one.");
+  table.integer("bytes", "268435456", 1, kSegmentBytesMax, "Size of the segment.");
+  table.integer("seed", "1", 0, 9.0e18, "Of the noise in it: the same one gives the same bytes.");
+  table.integer("ready_fd", "-1", -1, 1'000'000, "Descriptor that gets the line of JSON, too; -1: none.");
+
+  table.section("transfer_read");
+  add_copy(table);
+  table.integer("length", "1048576", 0, 9.0e18, "How many bytes.");
+  table.text("output", "", "Where they go; empty: nowhere.");
+
+  table.section("transfer_write");
+  add_copy(table);
+  table.text("input", "", "File with the bytes.");
+
+  table.section("transfer_bench");
+  table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
+  add_sweep(table, "tcp");
+
+  table.section("bench_transfer");
+  add_sweep(table, "mem,shm,tcp");
+  table.integer("rounds", "5", 0, 1000,
+                "How often our figures and their baselines are measured in turn; 0: only the sweep.");
+}
+
 void add_sim(Table& table) {
   table.section("sim");
   std::vector<std::string_view> names = {""};
@@ -359,6 +404,10 @@ void add_tools(Table& table) {
 
   add_bench(table);
 
+  table.section("transfer");
+  table.text("topology", "", "File with the devices for each memory (docs/transfer.md); empty: discovered.");
+  table.json("The matrix, as --topology takes it,");
+
   table.section("bench_conductor");
   table.json("The report");
   table.integer("blocks", "10000000", 1000, 1e8,
@@ -367,6 +416,7 @@ void add_tools(Table& table) {
   table.integer("decisions", "10000", 10, 1e7, "Decisions for each size of the cluster.");
   table.integer("seed", "1", 0, 9.0e18, "Of keys and requests: the same one gives the same work.");
 
+  add_transfer(table);
   add_sim(table);
 
   table.section("doctor");

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/executor.h"
@@ -25,6 +26,7 @@ struct Batch::State {
   std::uint64_t notify_id = 0;   ///< the notify in flight
   Status status;                 ///< the first failure
   TimerId timer{0};
+  std::string_view transport;  ///< that took its last slice; empty before the first
   bool finished = false;
 
   [[nodiscard]] bool all_started() const { return next_request == requests.size(); }

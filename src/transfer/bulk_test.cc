@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "transfer/rdma/test_rdma.h"
-#include "transfer/slice_queue.h"
 #include "transfer/test_node.h"
 
 namespace mooncake::transfer {
@@ -338,23 +337,6 @@ TEST_P(Bulk, HandlerMayReadFromTheCallersSegment) {
   });
   EXPECT_EQ(*a().ask(b(), kTake, ""), "taken");
   EXPECT_TRUE(holds(far, 6));
-}
-
-TEST(SliceBytes, CutsEvenlyIntoStripesOfOneToTwoMebibytes) {
-  for (const std::size_t total : {std::size_t{1}, std::size_t{4096}, std::size_t{1} << 20, (std::size_t{1} << 20) + 1,
-                                  (std::size_t{2} << 20) - 1, std::size_t{2} << 20, (std::size_t{9} << 20) + 3}) {
-    std::size_t done = 0;
-    while (done < total) {
-      const std::size_t length = slice_bytes(total, done);
-      ASSERT_GT(length, 0u);
-      ASSERT_LE(length, std::size_t{2} << 20);
-      done += length;
-    }
-    EXPECT_EQ(done, total);
-    if (total < 2 * kStripeBytesMin) {
-      EXPECT_EQ(slice_bytes(total, 0), total);
-    }
-  }
 }
 
 }  // namespace

@@ -55,6 +55,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void send(OutFrame frame);
   /// See OutQueue::let_go.
   OutQueue::LetGo let_go(FrameKind kind, std::uint64_t request_id) { return out_.let_go(kind, request_id); }
+  /// See OutQueue::take_out.
+  bool take_out(FrameKind kind, std::uint64_t request_id) { return out_.take_out(kind, request_id); }
   /// The bulk payload that is arriving, if one is, is thrown away from here on.
   void divert() { reader_.divert(); }
 
@@ -63,7 +65,6 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   [[nodiscard]] bool open() const { return watch_->fd() >= 0; }
   [[nodiscard]] int fd() const { return watch_->fd(); }
   [[nodiscard]] std::size_t queued_bytes() const { return out_.bytes(); }
-  [[nodiscard]] std::size_t queued_message_bytes() const { return out_.message_bytes(); }
 
   /// The oldest descriptor that came with a frame, if any.
   UniqueFd take_fd();

@@ -22,20 +22,20 @@ Status Core::start() {
       config.cluster_id.size() > kHelloStringMax) {
     return {Code::kInvalidArgument, fmt::format("node_name and cluster_id have at most {} bytes", kHelloStringMax)};
   }
-  MC_ASSIGN_OR_RETURN(const Endpoint endpoint, parse_endpoint(config.listen));
-  if (!is_loopback(endpoint)) {
+  if (config.rails.size() >= kEndpointsMax) {
     return {Code::kInvalidArgument,
-            fmt::format("{} is no loopback address: without authentication an engine listens on loopback only",
-                        config.listen)};
+            fmt::format("{} further rails, at most {} are allowed", config.rails.size(), kEndpointsMax - 1)};
   }
-  MC_ASSIGN_OR_RETURN(tcp_socket_, listen_tcp(endpoint));
-  MC_ASSIGN_OR_RETURN(const Endpoint bound, local_endpoint(tcp_socket_.get()));
   Hello& hello = context_.hello;
   hello.epoch = random_seed() | 1;  // never 0
   hello.boot_id = read_boot_id();
   hello.cluster_id = config.cluster_id;
   hello.node_name = config.node_name;
-  hello.listen = format_endpoint(bound);
+  MC_ASSIGN_OR_RETURN(hello.listen, listen_at(config.listen));
+  for (const std::string& where : config.rails) {
+    MC_ASSIGN_OR_RETURN(std::string endpoint, listen_at(where));
+    hello.rails.push_back(std::move(endpoint));
+  }
   if (config.enable_shm) {
     const std::string socket = fmt::format("mooncake-{:016x}{:016x}", random_seed(), hello.epoch);
     if (Result<UniqueFd> listening = listen_unix(socket); listening.ok()) {
@@ -55,10 +55,28 @@ Status Core::start() {
   context_.loop->post([this] {
     local_ = std::make_unique<LocalPeer>(context_, self_, post_reply());
     if (context_.rdma) context_.rdma->start(*context_.loop);
-    listen_on(tcp_listener_, std::move(tcp_socket_), false);
-    if (unix_socket_.valid()) listen_on(unix_listener_, std::move(unix_socket_), true);
+    for (UniqueFd& socket : tcp_sockets_) listen_on(std::move(socket), false);
+    if (unix_socket_.valid()) listen_on(std::move(unix_socket_), true);
   });
   return {};
+}
+
+Result<std::string> Core::listen_at(const std::string& where) {
+  MC_ASSIGN_OR_RETURN(const Endpoint endpoint, parse_endpoint(where));
+  if (is_wildcard(endpoint)) {
+    return Status(
+        Code::kInvalidArgument,
+        fmt::format("{} is no address that a peer could be told: name the one of a network interface", where));
+  }
+  if (!is_loopback(endpoint) && !context_.config.insecure) {
+    return Status(
+        Code::kInvalidArgument,
+        fmt::format("{} is no loopback address: without authentication an engine listens on loopback only", where));
+  }
+  MC_ASSIGN_OR_RETURN(UniqueFd socket, listen_tcp(endpoint));
+  MC_ASSIGN_OR_RETURN(const Endpoint bound, local_endpoint(socket.get()));
+  tcp_sockets_.push_back(std::move(socket));
+  return format_endpoint(bound);
 }
 
 LocalPeer::PostReply Core::post_reply() {
@@ -78,8 +96,7 @@ void Core::shut_down() {
   std::promise<void> done;
   context_.loop->post([this, &done] {
     stopping_ = true;
-    if (tcp_listener_) tcp_listener_->close();
-    if (unix_listener_) unix_listener_->close();
+    for (const auto& listener : listeners_) listener->close();
     const std::set<HandshakePtr> handshakes = std::exchange(handshakes_, {});
     for (const HandshakePtr& handshake : handshakes) handshake->cancel();
     const Status why(Code::kCancelled, "the transfer engine ends");
@@ -174,6 +191,7 @@ void Core::revoke(SegmentHandle segment) {
 void Core::pool_gone(std::uint64_t pool) {
   context_.loop->post([this, pool] {
     for (const auto& [handle, peer] : remotes_) peer->pool_gone(pool);
+    local_->pool_gone(pool);
     if (context_.rdma) context_.rdma->drop({.segment = {}, .pool = pool});
   });
 }

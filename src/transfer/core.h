@@ -68,7 +68,8 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
 
   LocalPeer::PostReply post_reply();
 
-  void listen_on(std::unique_ptr<net::FdWatch>& listener, UniqueFd socket, bool unix_socket);
+  Result<std::string> listen_at(const std::string& where);
+  void listen_on(UniqueFd socket, bool unix_socket);
   void accept_all(net::FdWatch& listener, bool unix_socket);
   void on_incoming(Handshake& handshake, const Result<Hello>& hello, bool unix_socket);
   void begin_incoming(Handshake& handshake, const Hello& hello);
@@ -77,6 +78,9 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
   void on_outgoing(Handshake& handshake, const Result<Hello>& hello, const RemotePtr& peer);
   void begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake);
   void dial_more(const RemotePtr& peer);
+  void dial_extra(const RemotePtr& peer, std::uint8_t rail);
+  void dial_later(const RemotePtr& peer, std::uint8_t rail);
+  Result<UniqueFd> connect_on(const RemotePeer& peer, std::uint8_t rail) const;
   void dial_shm(const RemotePtr& peer);
   HandshakePtr new_handshake(ConnectionRole role, Handshake::Done done);
   static void drop(Handshake& handshake, Code code, const std::string& why);
@@ -86,10 +90,9 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
   PeerHandle self_;
   bool started_ = false;  // the loop runs; set by start(), read by shut_down()
   bool stopping_ = false;
-  UniqueFd tcp_socket_;
+  std::vector<UniqueFd> tcp_sockets_;  // until the loop has them
   UniqueFd unix_socket_;
-  std::unique_ptr<net::FdWatch> tcp_listener_;
-  std::unique_ptr<net::FdWatch> unix_listener_;
+  std::vector<std::unique_ptr<net::FdWatch>> listeners_;
   std::set<HandshakePtr> handshakes_;
   std::unique_ptr<LocalPeer> local_;
   absl::flat_hash_map<std::uint64_t, RemotePtr> remotes_;

@@ -23,11 +23,12 @@ void Core::drop(Handshake& handshake, Code code, const std::string& why) {
   handshake.connection()->close({code, why}, true);
 }
 
-void Core::listen_on(std::unique_ptr<net::FdWatch>& listener, UniqueFd socket, bool unix_socket) {
+void Core::listen_on(UniqueFd socket, bool unix_socket) {
   Result<std::unique_ptr<net::FdWatch>> watch = context_.loop->watch(std::move(socket));
   if (!watch.ok()) return log_error("transfer: cannot accept connections: {}", watch.status().to_string());
-  listener = std::move(*watch);
-  listener->wait_readable([this, &listener, unix_socket] { accept_all(*listener, unix_socket); });
+  net::FdWatch& listener = **watch;
+  listeners_.push_back(std::move(*watch));
+  listener.wait_readable([this, &listener, unix_socket] { accept_all(listener, unix_socket); });
 }
 
 void Core::accept_all(net::FdWatch& listener, bool unix_socket) {
@@ -38,7 +39,10 @@ void Core::accept_all(net::FdWatch& listener, bool unix_socket) {
       break;
     }
     if (handshakes_.size() >= kHandshakesMax) continue;  // closed at once
-    if (!unix_socket) set_no_delay(socket.get());
+    if (!unix_socket) {
+      set_no_delay(socket.get());
+      set_keep_alive(socket.get());
+    }
     const ConnectionRole role = unix_socket ? ConnectionRole::kShm : ConnectionRole::kPrimary;
     new_handshake(role, [this, unix_socket](Handshake& handshake, const Result<Hello>& hello) {
       on_incoming(handshake, hello, unix_socket);
@@ -64,6 +68,11 @@ Core::RemotePtr Core::remote(PeerHandle handle, const PeerName& name) {
   if (found != remotes_.end()) return found->second;
   RemotePeer::Hooks hooks{
       .ended = [this](PeerHandle peer, bool was_live, const Status& why) { ended(peer, was_live, why); },
+      .connection_lost =
+          [this](PeerHandle peer, std::uint8_t rail) {
+            const auto lost = remotes_.find(peer.value);
+            if (lost != remotes_.end()) dial_later(lost->second, rail);
+          },
       .post_reply = post_reply(),
   };
   RemotePtr peer = std::make_shared<RemotePeer>(context_, handle, name, std::move(hooks));
@@ -76,14 +85,16 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
   const bool shm = hello->role == ConnectionRole::kShm;
   if (shm != unix_socket) return drop(handshake, Code::kCorrupt, "the hello's role does not fit the socket");
   const RemotePtr peer = by_epoch(hello->epoch);
-  if (peer) {
-    if (shm) return peer->add_shm(handshake.connection());
+  if (peer && peer->is_with(hello->session)) {
+    if (shm) return peer->add_shm(handshake.connection(), handshake.link());
     if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
       return drop(handshake, Code::kExhausted, "too many connections from this peer");
     }
-    return peer->add(handshake.connection());
+    return peer->add(handshake.connection(), handshake.link());
   }
   if (hello->role != ConnectionRole::kPrimary) return drop(handshake, Code::kStale, "that epoch is not live here");
+  if (peer)
+    peer->end({Code::kPeerLost, fmt::format("{} has lost this engine meanwhile, and begins anew", peer->name())});
   begin_incoming(handshake, *hello);
 }
 
@@ -105,7 +116,8 @@ void Core::begin_incoming(Handshake& handshake, const Hello& hello) {
 
 void Core::begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake) {
   epochs_[hello.epoch] = peer;
-  peer->begin(hello, handshake.connection());
+  if (!handshake.link().dialled) peer->is_with(hello.session);
+  peer->begin(hello, handshake.connection(), handshake.link());
   if (peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
 }
 
@@ -113,13 +125,11 @@ void Core::dial(PeerHandle handle, const PeerName& name) {
   if (stopping_ || directory_.name_of(handle).empty()) return;  // it came to us first, and has gone again
   const RemotePtr peer = remote(handle, name);
   if (peer->live()) return;  // it came to us first
-  const Result<Endpoint> endpoint = parse_endpoint(name);
-  CHECK(endpoint.ok());
-  Result<UniqueFd> socket = connect_tcp(*endpoint);
+  Result<UniqueFd> socket = connect_on(*peer, 0);
   if (!socket.ok()) return peer->end(socket.status());
   new_handshake(ConnectionRole::kPrimary, [this, peer](Handshake& handshake, const Result<Hello>& hello) {
     on_outgoing(handshake, hello, peer);
-  })->dial(std::move(*socket));
+  })->dial(std::move(*socket), 0, peer->session());
 }
 
 void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const RemotePtr& peer) {
@@ -129,7 +139,7 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
   if (peer->live() && peer->hello().epoch == hello->epoch) {
-    peer->add(handshake.connection());
+    peer->add(handshake.connection(), handshake.link());
     return dial_more(peer);
   }
   if (peer->live() || peer->over()) return drop(handshake, Code::kStale, "this connection came too late");
@@ -142,17 +152,50 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
   dial_more(peer);
 }
 
+/// A rail joins endpoints of equal rank; who has fewer than the other uses them in turn.
+Result<UniqueFd> Core::connect_on(const RemotePeer& peer, std::uint8_t rail) const {
+  const Hello& theirs = peer.hello();
+  const Hello& ours = context_.hello;
+  const std::size_t there = rail % (theirs.rails.size() + 1);
+  MC_ASSIGN_OR_RETURN(const Endpoint to, parse_endpoint(there == 0 ? peer.name() : theirs.rails[there - 1]));
+  if (ours.rails.empty()) return connect_tcp(to);
+  const std::size_t here = rail % (ours.rails.size() + 1);
+  MC_ASSIGN_OR_RETURN(const Endpoint own, parse_endpoint(here == 0 ? ours.listen : ours.rails[here - 1]));
+  const Endpoint from = with_port(own, 0);
+  return connect_tcp(to, &from);
+}
+
 void Core::dial_more(const RemotePtr& peer) {
-  const Result<Endpoint> endpoint = parse_endpoint(peer->name());
-  for (std::size_t count = peer->connection_count(); count < context_.config.connections_per_peer; ++count) {
-    Result<UniqueFd> socket = connect_tcp(*endpoint);
-    if (!socket.ok()) return log_debug("transfer: {}", socket.status().to_string());
-    new_handshake(ConnectionRole::kExtra, [peer](Handshake& handshake, const Result<Hello>& hello) {
-      if (!hello.ok()) return;
+  const std::size_t rails = std::max(peer->hello().rails.size(), context_.hello.rails.size()) + 1;
+  for (std::size_t rail = 0; rail < rails; ++rail) dial_extra(peer, static_cast<std::uint8_t>(rail));
+}
+
+void Core::dial_extra(const RemotePtr& peer, std::uint8_t rail) {
+  for (std::size_t count = peer->connection_count(rail); count < context_.config.connections_per_peer; ++count) {
+    Result<UniqueFd> socket = connect_on(*peer, rail);
+    if (!socket.ok()) {
+      log_debug("transfer: {}", socket.status().to_string());
+      return dial_later(peer, rail);
+    }
+    new_handshake(ConnectionRole::kExtra, [this, peer, rail](Handshake& handshake, const Result<Hello>& hello) {
+      if (!hello.ok()) return dial_later(peer, rail);
       if (!peer->live() || hello->epoch != peer->hello().epoch) return drop(handshake, Code::kStale, "another epoch");
-      peer->add(handshake.connection());
-    })->dial(std::move(*socket));
+      peer->redials().on_made(rail);
+      peer->add(handshake.connection(), handshake.link());
+    })->dial(std::move(*socket), rail, peer->session());
   }
+}
+
+void Core::dial_later(const RemotePtr& peer, std::uint8_t rail) {
+  if (!peer->live()) return;
+  const std::optional<Millis> pause = peer->redials().on_lost(rail);
+  if (!pause.has_value()) return;
+  context_.loop->post_at(context_.loop->clock().now() + *pause, [this, weak = std::weak_ptr(peer), rail] {
+    const RemotePtr again = weak.lock();
+    if (!again || !again->live()) return;
+    again->redials().on_due(rail);
+    dial_extra(again, rail);
+  });
 }
 
 void Core::dial_shm(const RemotePtr& peer) {
@@ -171,8 +214,8 @@ void Core::dial_shm(const RemotePtr& peer) {
       drop(handshake, Code::kStale, "another epoch");
       return peer->no_shm(true);
     }
-    peer->add_shm(handshake.connection());
-  })->dial(std::move(*socket));
+    peer->add_shm(handshake.connection(), handshake.link());
+  })->dial(std::move(*socket), 0, peer->session());
 }
 
 }  // namespace mooncake::transfer

@@ -25,6 +25,8 @@ class FakePeer {
     hello_.node_name = "fake";
     hello_.cluster_id = "default";
     hello_.epoch = random_seed() | 1;
+    hello_.connection = random_seed() | 1;
+    hello_.session = random_seed() | 1;
   }
 
   Hello& hello() { return hello_; }
@@ -120,17 +122,12 @@ class FakePeer {
     if (!frame.end) receive_payload(frame);
     return frame;
   }
-  /// A header alone: its payload waits in the engine.
+  /// A header alone: its payload waits in the engine. What the engine says first on every connection is passed over.
   Frame receive_header() {
-    Frame frame;
-    HeaderBytes bytes;
-    frame.end = !receive_raw(bytes.data(), bytes.size());
-    if (frame.end) return frame;
-    const Result<FrameHeader> header = decode_header(bytes);
-    EXPECT_TRUE(header.ok()) << header.status().to_string();
-    frame.end = !header.ok();
-    if (header.ok()) frame.header = *header;
-    return frame;
+    Frame frame = receive_any_header();
+    if (frame.end || frame.header.kind != FrameKind::kJoined) return frame;
+    receive_payload(frame);
+    return receive_any_header();
   }
   void receive_payload(Frame& frame) {
     frame.payload.resize(frame.header.length);
@@ -157,6 +154,17 @@ class FakePeer {
   }
 
  private:
+  Frame receive_any_header() {
+    Frame frame;
+    HeaderBytes bytes;
+    frame.end = !receive_raw(bytes.data(), bytes.size());
+    if (frame.end) return frame;
+    const Result<FrameHeader> header = decode_header(bytes);
+    EXPECT_TRUE(header.ok()) << header.status().to_string();
+    frame.end = !header.ok();
+    if (header.ok()) frame.header = *header;
+    return frame;
+  }
   bool receive_raw(void* to, std::size_t size) {
     if (size == 0) return true;
     return ::recv(socket_.get(), to, size, MSG_WAITALL) == static_cast<ssize_t>(size);

@@ -96,6 +96,19 @@ bool is_loopback(const Endpoint& endpoint) {
   return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
 }
 
+bool is_wildcard(const Endpoint& endpoint) {
+  const std::string text = format_endpoint(endpoint);
+  return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
+}
+
+Endpoint with_port(Endpoint endpoint, std::uint16_t port) {
+  // The port is at the same place in both.
+  static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+  const std::uint16_t wire = htons(port);
+  std::memcpy(reinterpret_cast<std::byte*>(&endpoint.address) + offsetof(sockaddr_in, sin_port), &wire, sizeof wire);
+  return endpoint;
+}
+
 Result<UniqueFd> listen_tcp(const Endpoint& endpoint) {
   UniqueFd fd(::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return unavailable("socket", errno);
@@ -117,10 +130,14 @@ Result<Endpoint> local_endpoint(int fd) {
   return endpoint;
 }
 
-Result<UniqueFd> connect_tcp(const Endpoint& endpoint) {
+Result<UniqueFd> connect_tcp(const Endpoint& endpoint, const Endpoint* from) {
   UniqueFd fd(::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return unavailable("socket", errno);
   set_no_delay(fd.get());
+  set_keep_alive(fd.get());
+  if (from != nullptr && ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&from->address), from->size) != 0) {
+    return unavailable(fmt::format("cannot come from {}", format_endpoint(*from)), errno);
+  }
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&endpoint.address), endpoint.size) != 0 &&
       errno != EINPROGRESS) {
     return unavailable(fmt::format("cannot connect to {}", format_endpoint(endpoint)), errno);
@@ -132,6 +149,14 @@ int socket_error(int fd) {
   int error = 0;
   socklen_t size = sizeof error;
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
+void set_keep_alive(int fd) {
+  const auto set = [fd](int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 5);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
 void set_no_delay(int fd) {

@@ -23,13 +23,21 @@ Result<Endpoint> parse_endpoint(std::string_view text);
 /// The canonical text: two names of one endpoint give the same.
 std::string format_endpoint(const Endpoint& endpoint);
 [[nodiscard]] bool is_loopback(const Endpoint& endpoint);
+/// True for 0.0.0.0 and [::]: every address of this host, and no address for others.
+[[nodiscard]] bool is_wildcard(const Endpoint& endpoint);
+/// The same address with another port.
+Endpoint with_port(Endpoint endpoint, std::uint16_t port);
 
 /// A listening, non-blocking socket. @return kUnavailable with the reason.
 Result<UniqueFd> listen_tcp(const Endpoint& endpoint);
 Result<Endpoint> local_endpoint(int fd);
 /// A non-blocking socket that connects in the background; wait until it is writable, then ask socket_error(). A refusal
 /// may come at once. @return kUnavailable with the reason.
-Result<UniqueFd> connect_tcp(const Endpoint& endpoint);
+/// `from` null: the kernel chooses the address to come from.
+Result<UniqueFd> connect_tcp(const Endpoint& endpoint, const Endpoint* from = nullptr);
+/// A connection on which nothing moves is asked after 5 s, and broken 6 s later if nobody answers: a host that is gone
+/// is noticed though nobody talks to it.
+void set_keep_alive(int fd);
 /// A pending error of the socket, or 0.
 int socket_error(int fd);
 /// Small frames leave at once: requests do not wait for the acknowledgement of the one before (Nagle).

@@ -12,7 +12,8 @@ namespace {
 constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
     "none",          "hello",    "close",      "call",      "reply",       "notify",      "write",
     "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",   "shm_pool",
-    "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release", "rdma"};
+    "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",
+    "fence",         "fenced",   "cancel",     "joined",    "rdma"};
 
 Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
 
@@ -98,11 +99,16 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
     case FrameKind::kShmPool:
       return 16;
     case FrameKind::kShmPoolGone:
+    case FrameKind::kAck:
+    case FrameKind::kFenced:
+    case FrameKind::kJoined:
       return 8;
     case FrameKind::kShmOff:
     case FrameKind::kShmReady:
     case FrameKind::kShmCancel:
     case FrameKind::kShmRelease:
+    case FrameKind::kFence:
+    case FrameKind::kCancel:
       return 0;
   }
   return 0;
@@ -159,7 +165,7 @@ std::string encode_hello(const Hello& hello) {
   append_le(out, hello.version_min);
   append_le(out, hello.version_max);
   append_le(out, static_cast<std::uint8_t>(hello.role));
-  append_le(out, std::uint8_t{0});
+  append_le(out, hello.rail);
   append_le(out, hello.features);
   append_le(out, hello.epoch);
   out.append(reinterpret_cast<const char*>(hello.boot_id.data()), hello.boot_id.size());
@@ -167,6 +173,10 @@ std::string encode_hello(const Hello& hello) {
   append_text(out, hello.node_name);
   append_text(out, hello.listen);
   append_text(out, hello.shm_socket);
+  append_le(out, hello.connection);
+  append_le(out, hello.session);
+  append_le(out, static_cast<std::uint8_t>(hello.rails.size()));
+  for (const std::string& endpoint : hello.rails) append_text(out, endpoint);
   return out;
 }
 
@@ -176,7 +186,7 @@ Result<Hello> decode_hello(ConstByteSpan bytes) {
   hello.version_min = cursor.integer<std::uint8_t>();
   hello.version_max = cursor.integer<std::uint8_t>();
   const auto role = cursor.integer<std::uint8_t>();
-  cursor.integer<std::uint8_t>();
+  hello.rail = cursor.integer<std::uint8_t>();
   hello.features = cursor.integer<std::uint32_t>();
   hello.epoch = cursor.integer<std::uint64_t>();
   for (std::byte& b : hello.boot_id) b = static_cast<std::byte>(cursor.integer<std::uint8_t>());
@@ -184,11 +194,19 @@ Result<Hello> decode_hello(ConstByteSpan bytes) {
   hello.node_name = cursor.text(kHelloStringMax);
   hello.listen = cursor.text(kHelloStringMax);
   hello.shm_socket = cursor.text(kHelloStringMax);
+  hello.connection = cursor.integer<std::uint64_t>();
+  hello.session = cursor.integer<std::uint64_t>();
+  hello.rails.resize(std::min<std::size_t>(cursor.integer<std::uint8_t>(), kEndpointsMax));
+  for (std::string& endpoint : hello.rails) endpoint = cursor.text(kHelloStringMax);
   if (!cursor.ok()) return corrupt("the hello ends early");
   if (role > static_cast<std::uint8_t>(ConnectionRole::kShm)) return corrupt("the hello has an unknown role");
   hello.role = static_cast<ConnectionRole>(role);
+  if (hello.rail >= kEndpointsMax || hello.rails.size() >= kEndpointsMax) {
+    return corrupt(fmt::format("the hello names more than {} rails", kEndpointsMax));
+  }
   if (hello.epoch == 0) return corrupt("the hello has no epoch");
-  if (!printable(hello.cluster_id) || !printable(hello.node_name) || !printable(hello.listen)) {
+  if (!std::ranges::all_of(hello.rails, printable) || !printable(hello.cluster_id) || !printable(hello.node_name) ||
+      !printable(hello.listen)) {
     return corrupt("the hello has control characters in a name");
   }
   return hello;
@@ -235,6 +253,11 @@ Result<ShmPull> decode_pull(ConstByteSpan bytes) {
   MC_ASSIGN_OR_RETURN(pull.source, decode_source(bytes.subspan(kRangeBytes)));
   if (pull.target.length != pull.source.length) return corrupt("a pull names two lengths");
   return pull;
+}
+
+Result<std::uint64_t> decode_count(ConstByteSpan bytes) {
+  if (bytes.size() != 8) return corrupt("a count has the wrong size");
+  return load_le<std::uint64_t>(bytes.data());
 }
 
 Result<U64Pair> decode_pair(ConstByteSpan bytes) {

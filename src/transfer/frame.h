@@ -13,9 +13,9 @@
 //
 // Payloads, by kind:
 //
-//   hello          u8 version_min, u8 version_max, u8 role, u8 zero, u32 features, u64 epoch, 16 bytes boot id, then
-//   four
-//                  strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket. A later version
+//   hello          u8 version_min, u8 version_max, u8 role, u8 rail, u32 features, u64 epoch, 16 bytes boot id, then
+//                  four strings (u16 size, bytes): cluster id, node name, listening endpoint, shm socket; u64
+//                  connection, u64 session, u8 count and as many strings: endpoints of further rails. A later version
 //                  may append fields: what follows is ignored. The layout up to there is the same in every version.
 //   close          text: why the sender closes the connection; argument = Code
 //   call, notify   message; argument = method
@@ -24,6 +24,9 @@
 //   read           range
 //   data           the bytes that a read asked for
 //   done           argument = Code, payload = text of the failure; ends a write, a notify, a pull or a failed read
+//   joined         u64 session
+//   ack, fenced    u64 count of messages that have come in all
+//   fence, cancel  empty; request id = connection, or that of a read
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
 //   rdma           see rdma/rdma_frame.h; to peers whose hello has kFeatureRdma only
 //
@@ -38,6 +41,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/status.h"
@@ -73,9 +77,14 @@ enum class FrameKind : std::uint8_t {
   kShmGrant = 17,     ///< range: "let me copy from your segment"; answered by granted, or done
   kShmGranted = 18,   ///< source; the owner keeps the range in place until released
   kShmRelease = 19,   ///< the copy is over (argument 1: and the bytes arrived)
-  kRdma = 20,         ///< what two RDMA transports say; the argument tells them apart
+  kAck = 20,          ///< u64: "I have that many of your messages"
+  kFence = 21,        ///< request id = connection: "it is over; tell me when nothing of it can reach you any more"
+  kFenced = 22,       ///< the answer: u64 as in ack
+  kCancel = 23,       ///< gives up the read of that request id: what is not sent yet need not be; answered all the same
+  kJoined = 24,       ///< u64: first on a connection from the side that accepted it: its session, as in hello
+  kRdma = 25,         ///< what two RDMA transports say; the argument tells them apart
 };
-inline constexpr std::uint8_t kFrameKindLast = 20;
+inline constexpr std::uint8_t kFrameKindLast = 25;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;
@@ -125,11 +134,21 @@ struct Hello {
   std::string node_name;
   std::string listen;
   std::string shm_socket;  ///< abstract unix socket; empty: no shm
+  /// Names the connection to both sides; drawn at random by the one that dials, 0 from the one that accepts.
+  std::uint64_t connection = 0;
+  /// Which of its peers the dialling side means: a number drawn when that side began to know this engine. Another one
+  /// than before says that it has lost this engine meanwhile, and all that was between the two. 0 from the accepting
+  /// side.
+  std::uint64_t session = 0;
+  std::uint8_t rail = 0;                ///< of the connection: 0 is `listen`, the others follow in `rails`
+  std::vector<std::string> rails = {};  ///< listening endpoints of further rails, at most kEndpointsMax - 1
   bool operator==(const Hello&) const = default;
 };
-/// Long enough for host names (253 by RFC 1035), short enough that a hello fits a page.
+/// Network interfaces of one engine; the largest servers have 8 for the GPUs and a few more.
+inline constexpr std::size_t kEndpointsMax = 12;
+/// Long enough for host names (253 by RFC 1035), short enough that a hello fits two pages.
 inline constexpr std::size_t kHelloStringMax = 255;
-inline constexpr std::size_t kHelloBytesMax = 4096;
+inline constexpr std::size_t kHelloBytesMax = 8192;
 /// Texts of failures are cut at this size.
 inline constexpr std::size_t kReasonBytesMax = 1024;
 /// One bulk frame carries a stripe, below 2 MiB by the planner; 8 MiB leaves other versions room.
@@ -166,6 +185,9 @@ struct ShmPull {
 };
 /// @return kCorrupt if the size is wrong or the two lengths differ.
 Result<ShmPull> decode_pull(ConstByteSpan bytes);
+
+/// The payload of ack and fenced. @return kCorrupt if the size is wrong.
+Result<std::uint64_t> decode_count(ConstByteSpan bytes);
 
 /// Two u64: the payload of shm_probe and shm_pool.
 struct U64Pair {

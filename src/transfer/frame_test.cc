@@ -24,7 +24,11 @@ Hello some_hello() {
           .cluster_id = "c",
           .node_name = "prefill-0",
           .listen = "127.0.0.1:4000",
-          .shm_socket = "s"};
+          .shm_socket = "s",
+          .connection = 77,
+          .session = 78,
+          .rail = 1,
+          .rails = {"127.0.0.1:4001", "127.0.0.1:4002"}};
 }
 
 TEST(Frame, HeaderIsTheseBytes) {
@@ -93,9 +97,19 @@ TEST(Frame, HelloThatEndsEarlyIsCorruptWhereverItEnds) {
 TEST(Frame, LongestHelloFitsItsFrame) {
   Hello hello = some_hello();
   hello.cluster_id = hello.node_name = hello.listen = hello.shm_socket = std::string(1000, 'x');
+  hello.rails.assign(kEndpointsMax - 1, std::string(1000, 'x'));
   const std::string bytes = encode_hello(hello);
   EXPECT_LE(bytes.size(), kHelloBytesMax);
   EXPECT_EQ(decode_hello(as_bytes(bytes))->node_name, std::string(kHelloStringMax, 'x'));
+}
+
+TEST(Frame, HelloWithMoreRailsThanThereCanBeIsCorrupt) {
+  Hello hello = some_hello();
+  hello.rails.assign(kEndpointsMax, "x");
+  EXPECT_EQ(decode_hello(as_bytes(encode_hello(hello))).status().code(), Code::kCorrupt);
+  hello = some_hello();
+  hello.rail = kEndpointsMax;
+  EXPECT_EQ(decode_hello(as_bytes(encode_hello(hello))).status().code(), Code::kCorrupt);
 }
 
 TEST(Frame, CommonVersionIsTheHighestOfBoth) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/rng.h"
+
 namespace mooncake::transfer {
 
 std::shared_ptr<Handshake> Handshake::create(Context& context, ConnectionRole role, Done done) {
@@ -23,7 +25,8 @@ bool Handshake::watch(UniqueFd socket) {
   return true;
 }
 
-void Handshake::dial(UniqueFd socket) {
+void Handshake::dial(UniqueFd socket, std::uint8_t rail, std::uint64_t session) {
+  link_ = {.id = random_seed() | 1, .rail = rail, .session = session, .dialled = true};  // never 0
   if (!watch(std::move(socket))) return;
   dialing_->wait_writable([self = shared_from_this()] {
     if (!self->dialing_) return;
@@ -42,6 +45,9 @@ void Handshake::greet() {
   connection_ = Connection::create(*context_.loop, std::move(dialing_), *this);
   Hello hello = context_.hello;
   hello.role = role_;
+  hello.connection = link_.id;
+  hello.session = link_.session;
+  hello.rail = link_.rail;
   connection_->send(OutFrame::make({.version = kHelloVersion, .kind = FrameKind::kHello}, {}, encode_hello(hello)));
   connection_->start();
 }
@@ -60,6 +66,7 @@ Status Handshake::on_frame(Connection& /*from*/, const FrameHeader& header, std:
   Result<Hello> hello = decode_hello(as_bytes(payload));
   if (hello.ok()) {
     if (const Status status = check(*hello); !status.ok()) hello = status;
+    if (!link_.dialled && hello.ok()) link_ = {.id = hello->connection, .rail = hello->rail, .session = hello->session};
   }
   finish(std::move(hello));
   return {};
@@ -73,6 +80,7 @@ Status Handshake::check(const Hello& hello) const {
   }
   // A dial to a free port can meet itself (TCP simultaneous open): nobody listens there.
   if (hello.epoch == context_.hello.epoch) return {Code::kUnavailable, "the connection leads back to this process"};
+  if (!link_.dialled && hello.connection == 0) return {Code::kCorrupt, "the hello does not name its connection"};
   return {};
 }
 

@@ -13,6 +13,14 @@ namespace mooncake::transfer {
 /// Connecting and both hellos. A loopback handshake takes under a millisecond; a host that drops packets answers never.
 inline constexpr Millis kConnectTimeout{3'000};
 
+/// Names one connection of a peer, at both sides.
+struct Link {
+  std::uint64_t id = 0;       ///< drawn by the side that dials
+  std::uint8_t rail = 0;      ///< which pair of endpoints it joins
+  std::uint64_t session = 0;  ///< of the side that dials
+  bool dialled = false;       ///< by us
+};
+
 class Handshake final : public std::enable_shared_from_this<Handshake>, private Connection::Handler {
  public:
   /// Told once: the connection with the other side's hello, or why there is none. The connection's reports still come
@@ -22,14 +30,16 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
   /// `role` is what our hello says the connection is for. Shared with the timer and with `done`'s owner.
   static std::shared_ptr<Handshake> create(Context& context, ConnectionRole role, Done done);
 
-  /// For a socket that connect_tcp() or connect_unix() began.
-  void dial(UniqueFd socket);
+  /// For a socket that connect_tcp() or connect_unix() began, on that rail, for the peer with that session of ours.
+  void dial(UniqueFd socket, std::uint8_t rail, std::uint64_t session);
   /// For an accepted socket.
   void accept(UniqueFd socket);
   /// Ends it without a word.
   void cancel();
 
   [[nodiscard]] const std::shared_ptr<Connection>& connection() const { return connection_; }
+  /// Complete once the hellos are exchanged.
+  [[nodiscard]] const Link& link() const { return link_; }
 
  private:
   Handshake(Context& context, ConnectionRole role, Done done)
@@ -49,6 +59,7 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
   Context& context_;
   const ConnectionRole role_;
   Done done_;
+  Link link_;
   std::unique_ptr<net::FdWatch> dialing_;
   std::shared_ptr<Connection> connection_;
   TimerId timer_{0};

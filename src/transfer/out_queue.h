@@ -1,8 +1,8 @@
 // OutQueue: the frames that wait to be written to one connection, as the gather list of the next system call. No I/O.
 //
-// Messages overtake bulk frames that have not begun. A bulk frame borrows its bytes until it is written or let_go(): a
-// frame on the wire cannot be taken back, so the bytes still unsent are copied and the frame ends as it would have.
-// Thread-compatible.
+// Messages overtake bulk frames that have not begun. A frame borrows its bytes until it is written; those of a bulk
+// frame can be had back before by let_go(): a frame on the wire cannot be taken back, so the bytes still unsent are
+// copied and the frame ends as it would have. Thread-compatible.
 #pragma once
 
 #include <sys/uio.h>
@@ -23,12 +23,15 @@ struct OutFrame {
   std::array<std::byte, kHeaderBytes + kRangeBytes + kSourceBytes> head;  ///< encoded header and small payload
   std::size_t head_bytes = 0;
   std::string payload;  ///< owned
-  ConstByteSpan bulk;   ///< borrowed
-  UniqueFd fd;          ///< travels with the first byte; unix sockets only
+  ConstByteSpan borrowed;
+  UniqueFd fd;  ///< travels with the first byte; unix sockets only
 
-  /// A frame whose payload is `small` (at most 56 bytes), then `payload`, then `bulk`.
-  static OutFrame make(FrameHeader header, ConstByteSpan small = {}, std::string payload = {}, ConstByteSpan bulk = {});
-  [[nodiscard]] std::size_t bytes() const { return head_bytes + payload.size() + bulk.size(); }
+  /// A frame whose payload is `small` (at most 56 bytes), then `payload`, then `borrowed`.
+  static OutFrame make(FrameHeader header, ConstByteSpan small = {}, std::string payload = {},
+                       ConstByteSpan borrowed = {});
+  [[nodiscard]] std::size_t bytes() const { return head_bytes + payload.size() + borrowed.size(); }
+  /// True for write and data frames.
+  [[nodiscard]] bool bulk() const { return header.kind == FrameKind::kWrite || header.kind == FrameKind::kData; }
 };
 
 class OutQueue {
@@ -51,15 +54,14 @@ class OutQueue {
   /// Bytes not yet sent.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
-  /// Bytes of messages that have no place in wire order yet.
-  [[nodiscard]] std::size_t message_bytes() const { return urgent_bytes_; }
-
   /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
   /// until the next call of anything.
   std::span<iovec> gather(int& fd);
   /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through.
   void sent(std::size_t count, const std::function<void(const FrameHeader&)>& on_sent);
 
+  /// Takes the bulk frame of that kind and request out, if not a byte of it was sent. @return whether it did.
+  bool take_out(FrameKind kind, std::uint64_t request_id);
   /// Gives the borrowed bytes of the bulk frame of that kind and request back at once.
   LetGo let_go(FrameKind kind, std::uint64_t request_id);
 
@@ -67,7 +69,6 @@ class OutQueue {
   void commit();
 
   std::deque<OutFrame> urgent_;
-  std::size_t urgent_bytes_ = 0;
   std::deque<OutFrame> bulk_;
   std::deque<OutFrame> wire_;   // in wire order; the front may be partly sent
   std::size_t wire_bytes_ = 0;  // unsent bytes in wire_

@@ -37,7 +37,7 @@ std::string take_all(OutQueue& queue, std::vector<std::uint64_t>* sent = nullptr
 std::string flat(const OutFrame& frame) {
   std::string text(reinterpret_cast<const char*>(frame.head.data()), frame.head_bytes);
   text += frame.payload;
-  return text.append(reinterpret_cast<const char*>(frame.bulk.data()), frame.bulk.size());
+  return text.append(reinterpret_cast<const char*>(frame.borrowed.data()), frame.borrowed.size());
 }
 
 const std::string kText(3u << 20, 'b');

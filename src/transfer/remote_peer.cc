@@ -45,15 +45,20 @@ bool RemotePeer::wants_shm() const {
   return !context_.hello.shm_socket.empty() && !hello_.shm_socket.empty() && context_.hello.boot_id == hello_.boot_id;
 }
 
-void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connection) {
+bool RemotePeer::is_with(std::uint64_t session) {
+  if (their_session_ == 0) their_session_ = session;
+  return their_session_ == session;
+}
+
+void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connection, const Link& link) {
   CHECK(state_ == State::kConnecting);
   state_ = State::kLive;
   hello_ = hello;
   tcp_ = std::make_unique<TcpTransport>(context_, queue_, hello_.node_name);
-  add(std::move(connection));
-  for (OutFrame& frame : waiting_) tcp_->control().send(std::move(frame));
-  waiting_.clear();
+  messenger_ = connection.get();
+  add(std::move(connection), link);
   begin_rdma();
+  send_messages();
   decided(!wants_shm(), !rdma_);
   if (shm_decided_ && rdma_decided_) return;
   context_.loop->post_at(context_.loop->clock().now() + kPathsWait, [weak = weak_from_this()] {
@@ -66,7 +71,8 @@ void RemotePeer::begin_rdma() {
   if (!context_.rdma || (hello_.features & kFeatureRdma) == 0) return;
   rdma_ = std::make_unique<RdmaTransport>(context_, *context_.rdma, queue_, hello_.node_name,
                                           [this](const FrameHeader& header, std::string payload) {
-                                            tcp_->control().send(OutFrame::make(header, {}, std::move(payload)));
+                                            to_send_.append(header, std::move(payload));
+                                            send_messages();
                                           });
 }
 
@@ -76,18 +82,28 @@ void RemotePeer::decided(bool shm, bool rdma) {
   if (shm_decided_ && rdma_decided_) queue_.open();
 }
 
-void RemotePeer::add(std::shared_ptr<Connection> connection) {
+void RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
+  const bool fenced = std::ranges::find(unknown_, link.id) != unknown_.end();
+  if (fenced || fences_.contains(link.id) || tcp_->connections().find(link.id) != nullptr || link.id == shm_link_) {
+    return connection->close({Code::kStale, "this connection was over before it began"}, true);
+  }
   connection->set_handler(*this);
-  tcp_->add(std::move(connection));
+  if (!link.dialled) {
+    std::array<std::byte, 8> session;
+    store_le(session.data(), session_);
+    connection->send(OutFrame::make({.kind = FrameKind::kJoined}, session));
+  }
+  tcp_->connections().add(std::move(connection), link);
 }
 
-void RemotePeer::add_shm(std::shared_ptr<Connection> connection) {
+void RemotePeer::add_shm(std::shared_ptr<Connection> connection, const Link& link) {
   if (shm_) return connection->close({Code::kAlreadyExists, "there is a shm connection already"}, true);
   if (const Result<pid_t> process = peer_process(connection->fd()); !process.ok()) {
     connection->close(process.status(), true);
     return no_shm(true);
   }
   connection->set_handler(*this);
+  shm_link_ = link.id;
   shm_ = std::make_unique<ShmTransport>(context_, queue_, hello_.node_name, std::move(connection));
 }
 
@@ -97,14 +113,14 @@ void RemotePeer::no_shm(bool tell) {
 }
 
 void RemotePeer::send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload) {
-  FrameHeader header{.kind = kind, .request_id = id, .argument = argument};
-  OutFrame frame = OutFrame::make(header, {}, std::move(payload));
-  if (tcp_) {
-    tcp_->control().send(std::move(frame));
-  } else {
-    waiting_bytes_ += frame.bytes();
-    waiting_.push_back(std::move(frame));
-  }
+  to_send_.append({.kind = kind, .request_id = id, .argument = argument}, std::move(payload));
+  send_messages();
+}
+
+void RemotePeer::send_messages() {
+  if (messenger_ == nullptr) return;
+  while (to_send_.has_next()) messenger_->send(to_send_.next());
+  watch_paths();
 }
 
 void RemotePeer::call(std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
@@ -117,7 +133,7 @@ void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std
     return done(Status(Code::kExhausted, fmt::format("{} calls to {} wait for an answer, the most there can be",
                                                      kCallsMax, display_name())));
   }
-  if ((tcp_ ? tcp_->control().queued_message_bytes() : waiting_bytes_) > kQueuedMessageBytesMax) {
+  if (to_send_.bytes() > kQueuedMessageBytesMax) {
     return done(Status(Code::kExhausted, fmt::format("{} does not keep up with what is sent to it", display_name())));
   }
   calls_.add(id, deadline, std::move(done));
@@ -138,7 +154,8 @@ void RemotePeer::reply(std::uint64_t request_id, Result<std::string> result) {
 
 Status RemotePeer::on_frame(Connection& from, const FrameHeader& header, std::string payload) {
   if (header.kind == FrameKind::kClose) {
-    return {Code::kPeerLost, "the peer closed the connection: " + payload.substr(0, kReasonBytesMax)};
+    end(lost("the peer closed the connection: " + payload.substr(0, kReasonBytesMax)));
+    return {};
   }
   if (shm_ && shm_->owns(from)) {
     MC_RETURN_IF_ERROR(shm_->on_frame(header, payload));
@@ -152,34 +169,54 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
   switch (header.kind) {
     case FrameKind::kCall:
     case FrameKind::kNotify:
+    case FrameKind::kReply:
+    case FrameKind::kShmOff:
+      if (heard_.arrived(payload.size())) send_count(from, FrameKind::kAck, 0);
       on_message(header, std::move(payload));
       return {};
-    case FrameKind::kReply:
-      if (header.argument == 0) {
-        calls_.complete(header.request_id, std::move(payload));
-      } else {
-        calls_.complete(header.request_id, decode_status(header.argument, payload));
-      }
+    case FrameKind::kAck: {
+      MC_ASSIGN_OR_RETURN(const std::uint64_t count, decode_count(as_bytes(payload)));
+      return to_send_.acknowledged(count);
+    }
+    case FrameKind::kJoined: {
+      MC_ASSIGN_OR_RETURN(const std::uint64_t session, decode_count(as_bytes(payload)));
+      if (!is_with(session)) end(lost("it has lost this engine meanwhile"));
       return {};
+    }
+    case FrameKind::kFence:
+      return on_fence(from, header.request_id);
+    case FrameKind::kFenced:
+      return on_fenced(header.request_id, payload);
     case FrameKind::kRead:
+      watch_paths();
       return tcp_->on_read(from, header, payload);
     case FrameKind::kDone:
       return tcp_->on_done(header, payload);
-    case FrameKind::kShmOff:
-      decided(true, false);
-      return {};
     case FrameKind::kRdma:
-      if (!rdma_) return {Code::kCorrupt, "an rdma frame, but there is no rdma here"};
-      MC_RETURN_IF_ERROR(rdma_->on_frame(header, payload));
-      decided(false, rdma_->ready());
+      if (heard_.arrived(payload.size())) send_count(from, FrameKind::kAck, 0);
+      return on_rdma(header, payload);
+    case FrameKind::kCancel:
+      tcp_->on_cancel(header.request_id);
       return {};
     default:
       return {Code::kCorrupt, fmt::format("a {} frame does not belong here", frame_kind_name(header.kind))};
   }
 }
 
+Status RemotePeer::on_rdma(const FrameHeader& header, std::string_view payload) {
+  if (!rdma_) return {Code::kCorrupt, "an rdma frame, but there is no rdma here"};
+  MC_RETURN_IF_ERROR(rdma_->on_frame(header, payload));
+  decided(false, rdma_->ready());
+  return {};
+}
+
 void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
   const std::uint64_t id = header.request_id;
+  if (header.kind == FrameKind::kShmOff) return decided(true, false);
+  if (header.kind == FrameKind::kReply) {
+    if (header.argument == 0) return calls_.complete(id, std::move(payload));
+    return calls_.complete(id, decode_status(header.argument, payload));
+  }
   ++answering_;
   if (answering_ > kAnsweringMax) {
     return reply(id, Status(Code::kExhausted, fmt::format("{} calls wait for an answer already", kAnsweringMax)));
@@ -199,18 +236,25 @@ void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
 }
 
 std::byte* RemotePeer::on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) {
-  return tcp_->owns(from) ? tcp_->on_bulk(from, header, range) : nullptr;
+  return tcp_->connections().contains(from) ? tcp_->on_bulk(from, header, range) : nullptr;
 }
 
 Status RemotePeer::on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range) {
-  if (!tcp_->owns(from)) return {Code::kCorrupt, "bulk frames do not belong on a unix socket"};
+  if (!tcp_->connections().contains(from)) return {Code::kCorrupt, "bulk frames do not belong on a unix socket"};
   return tcp_->on_bulk_end(from, header, range);
 }
 
 void RemotePeer::on_bulk_sent(Connection& /*from*/, const FrameHeader& header) { tcp_->on_bulk_sent(header); }
 
-void RemotePeer::on_closed(Connection& /*from*/, const Status& reason) {
-  end(Status(Code::kPeerLost, fmt::format("{} is lost: {}", display_name(), reason.message())));
+Status RemotePeer::lost(std::string_view why) const {
+  return {Code::kPeerLost, fmt::format("{} is lost: {}", display_name(), why)};
+}
+
+void RemotePeer::on_closed(Connection& from, const Status& reason) {
+  // What breaks is lost alone; who breaks the protocol is not to be trusted on any other connection either.
+  if (reason.code() != Code::kPeerLost) return end(lost(reason.message()));
+  if (shm_ && shm_->owns(from)) return lose_shm(reason);
+  lose(from, reason);
 }
 
 void RemotePeer::revoke(SegmentHandle segment) {
@@ -232,7 +276,7 @@ void RemotePeer::end(const Status& why) {
   if (shm_) shm_->close(why);
   if (rdma_) rdma_->close();
   state_ = State::kOver;
-  waiting_.clear();
+  messenger_ = nullptr;
   calls_.fail_all(why);
   queue_.fail_all(why);
   hooks_.ended(handle_, was_live, why);

@@ -1,21 +1,34 @@
 // RemotePeer: a peer in another engine. It is connecting until a hello has been exchanged, then live, then over. While
 // it is connecting, calls and batches wait.
 //
+// A connection can be lost while others live: it broke, or its path is silent while another is not. Then each side
+//
+//   closes it, and says fence(connection) on another; the answer, fenced, comes once the other side has closed it too;
+//   then begins again what it had on it: slices on other connections, messages from the first that has not arrived.
+//
+// So nothing that was on the way can reach memory later, when it may hold something else, and no message is lost or
+// heard twice. The epoch is over with its last connection.
+//
 // Loop thread only.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/rng.h"
 #include "transfer/call_table.h"
 #include "transfer/connection.h"
 #include "transfer/context.h"
+#include "transfer/message_log.h"
 #include "transfer/peer.h"
 #include "transfer/rdma/rdma_transport.h"
 #include "transfer/shm/shm_transport.h"
 #include "transfer/slice_queue.h"
+#include "transfer/tcp/redial_table.h"
 #include "transfer/tcp/tcp_transport.h"
 
 namespace mooncake::transfer {
@@ -23,8 +36,14 @@ namespace mooncake::transfer {
 /// Calls of one peer that wait for their handler's answer. Above the callers' own limit, because callers give up at
 /// their deadline and handlers do not know.
 inline constexpr std::size_t kAnsweringMax = 8192;
-/// Messages that wait to be sent. A peer that is this far behind is asked for nothing more.
+/// Messages that wait to be sent or acknowledged. A peer that is this far behind is asked for nothing more.
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
+/// How often paths are looked at while something is under way on them: a fraction of kRailSilence.
+inline constexpr Millis kPathCheck{100};
+/// No rail has that number.
+inline constexpr std::uint8_t kNoRail = 0xff;
+/// Connections that the peer has fenced before they were known here; each is one that broke in its first milliseconds.
+inline constexpr std::size_t kFencedUnknownMax = 64;
 /// How long batches wait for shm and rdma before they take tcp.
 inline constexpr Millis kPathsWait{1'000};
 
@@ -34,6 +53,8 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   struct Hooks {
     /// The epoch is over; nothing of it runs any more. `was_live`: a hello had been exchanged.
     std::function<void(PeerHandle, bool was_live, const Status& why)> ended;
+    /// A connection that we dialled is lost, and the peer lives.
+    std::function<void(PeerHandle, std::uint8_t rail)> connection_lost;
     /// Sends a reply from any thread.
     std::function<void(PeerHandle, std::uint64_t request_id, Result<std::string>)> post_reply;
   };
@@ -45,14 +66,25 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   [[nodiscard]] const Hello& hello() const { return hello_; }
   [[nodiscard]] bool live() const { return state_ == State::kLive; }
   [[nodiscard]] bool over() const { return state_ == State::kOver; }
-  [[nodiscard]] std::size_t connection_count() const { return tcp_ ? tcp_->connection_count() : 0; }
+  [[nodiscard]] std::size_t connection_count() const { return tcp_ ? tcp_->connections().size() : 0; }
+  [[nodiscard]] std::size_t connection_count(std::uint8_t rail) const {
+    return tcp_ ? tcp_->connections().size_on(rail) : 0;
+  }
+
+  /// Of this object: what the other side tells later objects for the same engine from it by.
+  [[nodiscard]] std::uint64_t session() const { return session_; }
+  /// True if a connection of the other side's `session` belongs to this peer: it is the one that is known, or the
+  /// first.
+  bool is_with(std::uint64_t session);
+  /// When connections that were lost are dialled again.
+  RedialTable& redials() { return redials_; }
 
   /// The first connection has exchanged hellos: the epoch begins.
-  void begin(const Hello& hello, std::shared_ptr<Connection> connection);
+  void begin(const Hello& hello, std::shared_ptr<Connection> connection, const Link& link);
   /// One more connection to the live peer.
-  void add(std::shared_ptr<Connection> connection);
+  void add(std::shared_ptr<Connection> connection, const Link& link);
   /// The unix connection to the live peer.
-  void add_shm(std::shared_ptr<Connection> connection);
+  void add_shm(std::shared_ptr<Connection> connection, const Link& link);
   /// True if both sides want shm.
   [[nodiscard]] bool wants_shm() const;
   /// There will be no shm: batches go over tcp. `tell` the peer too.
@@ -77,7 +109,19 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
 
   Status on_tcp_frame(Connection& from, const FrameHeader& header, std::string payload);
   void on_message(const FrameHeader& header, std::string payload);
+  Status on_rdma(const FrameHeader& header, std::string_view payload);
   void send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload);
+  void send_messages();
+  void lose(Connection& connection, const Status& why);
+  void lose_shm(const Status& why);
+  void fence(std::uint64_t connection_id, std::uint8_t rail);
+  void send_fences(std::uint8_t avoid_rail);
+  void send_count(Connection& to, FrameKind kind, std::uint64_t id);
+  [[nodiscard]] Status lost(std::string_view why) const;
+  Status on_fence(Connection& from, std::uint64_t connection_id);
+  Status on_fenced(std::uint64_t connection_id, std::string_view payload);
+  void watch_paths();
+  void check_paths();
   void ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
            CallCallback done);
   SliceQueue::Hooks queue_hooks();
@@ -91,11 +135,20 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   const PeerName name_;
   Hooks hooks_;
   State state_ = State::kConnecting;
+  const std::uint64_t session_ = random_seed() | 1;  // never 0
+  std::uint64_t their_session_ = 0;                  // 0: not known yet
   Hello hello_;
   std::uint64_t last_id_ = 0;
-  std::size_t answering_ = 0;      // calls of the peer that wait for an answer of ours
-  std::vector<OutFrame> waiting_;  // messages that wait for the first connection
-  std::size_t waiting_bytes_ = 0;
+  std::size_t answering_ = 0;  // calls of the peer that wait for an answer of ours
+  MessageLog to_send_;
+  MessageCount heard_;
+  Connection* messenger_ = nullptr;    // carries our messages; null while none does
+  std::uint64_t messenger_fence_ = 0;  // the lost messenger, until it is fenced
+  std::set<std::uint64_t> fences_;     // lost connections that the peer has not fenced yet
+  std::deque<std::uint64_t> unknown_;  // fenced by the peer before they were known here
+  std::uint64_t shm_link_ = 0;         // names the unix connection
+  RedialTable redials_;
+  bool watching_ = false;  // check_paths() is due
   CallTable calls_;
   SliceQueue queue_;
   std::unique_ptr<TcpTransport> tcp_;    // once live

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace mooncake::transfer {
 namespace {
@@ -16,7 +17,24 @@ bool allows(Access granted, Access needed) {
 Result<SegmentHandle> SegmentTable::add(ByteSpan memory, Access access) {
   if (memory.empty() || memory.data() == nullptr)
     return Status(Code::kInvalidArgument, "a segment needs at least one byte");
+  Entry entry;
+  entry.begin = memory.data();
+  entry.bytes = memory.size();
+  entry.access = access;
   MutexLock lock(mutex_);
+  return add(std::move(entry));
+}
+
+Result<SegmentHandle> SegmentTable::add_file(std::unique_ptr<const OpenFile> file) {
+  Entry entry;
+  entry.bytes = file->bytes();
+  entry.access = file->writable() ? Access::kReadWrite : Access::kRead;
+  entry.file = std::move(file);
+  MutexLock lock(mutex_);
+  return add(std::move(entry));
+}
+
+Result<SegmentHandle> SegmentTable::add(Entry entry) {
   if (free_.empty() && entries_.size() >= kSegmentsMax) {
     return Status(Code::kExhausted, fmt::format("{} segments are registered, the most there can be", kSegmentsMax));
   }
@@ -29,15 +47,16 @@ Result<SegmentHandle> SegmentTable::add(ByteSpan memory, Access access) {
     free_.pop_back();
   }
   if (generation_next_ == 0) ++generation_next_;  // 0 is SegmentHandle{}, which names nothing
-  Entry& entry = entries_[index];
-  entry = Entry{.begin = memory.data(),
-                .bytes = memory.size(),
-                .generation = generation_next_++,
-                .holds = 0,
-                .access = access,
-                .live = true,
-                .done = nullptr};
-  return SegmentHandle{index, entry.generation};
+  entry.generation = generation_next_++;
+  entry.live = true;
+  entries_[index] = std::move(entry);
+  return SegmentHandle{index, entries_[index].generation};
+}
+
+bool SegmentTable::is_file(SegmentHandle segment) {
+  MutexLock lock(mutex_);
+  const Entry* entry = find(segment);
+  return entry != nullptr && entry->file != nullptr;
 }
 
 SegmentTable::Entry* SegmentTable::find(SegmentHandle segment) {
@@ -46,13 +65,14 @@ SegmentTable::Entry* SegmentTable::find(SegmentHandle segment) {
   return entry.generation == segment.generation && segment.generation != 0 ? &entry : nullptr;
 }
 
-void SegmentTable::free(std::uint32_t index) {
-  entries_[index] = Entry{};
+SegmentTable::Entry SegmentTable::take_out(std::uint32_t index) {
   free_.push_back(index);
+  return std::exchange(entries_[index], Entry{});
 }
 
 Status SegmentTable::revoke(SegmentHandle segment, Done done) {
   {
+    Entry gone;  // closes its file, which may take a while, after the lock is released
     MutexLock lock(mutex_);
     Entry* entry = find(segment);
     if (entry == nullptr || !entry->live) return {Code::kStale, "no such segment: it was unregistered before"};
@@ -61,29 +81,50 @@ Status SegmentTable::revoke(SegmentHandle segment, Done done) {
       entry->done = std::move(done);
       return {};
     }
-    free(segment.index);
+    gone = take_out(segment.index);
   }
   if (done) done();
+  return {};
+}
+
+Status SegmentTable::check(const Entry* entry, const BulkRange& range, Access needed) {
+  if (entry == nullptr || !entry->live) {
+    return {Code::kStale, fmt::format("segment {} has no generation {:016x} (any more)", range.segment.index,
+                                      range.segment.generation)};
+  }
+  if (!allows(entry->access, needed)) {
+    return {Code::kPermissionDenied, fmt::format("segment {} does not allow peers to {}", range.segment.index,
+                                                 needed == Access::kRead ? "read" : "write")};
+  }
+  if (range.offset > entry->bytes || range.length > entry->bytes - range.offset) {
+    return {Code::kOutOfRange, fmt::format("{} bytes at {} of segment {}, which has {}", range.length, range.offset,
+                                           range.segment.index, entry->bytes)};
+  }
   return {};
 }
 
 Result<std::byte*> SegmentTable::acquire(const BulkRange& range, Access needed) {
   MutexLock lock(mutex_);
   Entry* entry = find(range.segment);
-  if (entry == nullptr || !entry->live) {
-    return Status(Code::kStale, fmt::format("segment {} has no generation {:016x} (any more)", range.segment.index,
-                                            range.segment.generation));
+  if (entry != nullptr && entry->live && entry->file != nullptr) {
+    return Status(Code::kPermissionDenied,
+                  fmt::format("segment {} is a file: files are moved by their own engine; ask it to, by a message",
+                              range.segment.index));
   }
-  if (!allows(entry->access, needed)) {
-    return Status(Code::kPermissionDenied, fmt::format("segment {} does not allow peers to {}", range.segment.index,
-                                                       needed == Access::kRead ? "read" : "write"));
-  }
-  if (range.offset > entry->bytes || range.length > entry->bytes - range.offset) {
-    return Status(Code::kOutOfRange, fmt::format("{} bytes at {} of segment {}, which has {}", range.length,
-                                                 range.offset, range.segment.index, entry->bytes));
-  }
+  MC_RETURN_IF_ERROR(check(entry, range, needed));
   ++entry->holds;
   return entry->begin + range.offset;
+}
+
+Result<const OpenFile*> SegmentTable::acquire_file(const BulkRange& range, Access needed) {
+  MutexLock lock(mutex_);
+  Entry* entry = find(range.segment);
+  MC_RETURN_IF_ERROR(check(entry, range, needed));
+  if (entry->file == nullptr) {
+    return Status(Code::kInvalidArgument, fmt::format("segment {} is memory, not a file", range.segment.index));
+  }
+  ++entry->holds;
+  return entry->file.get();
 }
 
 Status SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) {
@@ -96,7 +137,7 @@ Status SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandl
     Entry& entry = entries_[index];
     const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
     const std::uintptr_t entry_end = entry_begin + entry.bytes;
-    if (!entry.live || entry_end <= begin || end <= entry_begin) continue;
+    if (!entry.live || entry.begin == nullptr || entry_end <= begin || end <= entry_begin) continue;
     inside = inside || (entry_begin <= begin && end <= entry_end);
     const SegmentHandle handle{index, entry.generation};
     if (std::ranges::find(held, handle) != held.end()) continue;
@@ -124,12 +165,13 @@ std::optional<SegmentTable::Area> SegmentTable::area_of(ConstByteSpan memory) {
 void SegmentTable::release(SegmentHandle segment) {
   Done done;
   {
+    Entry gone;  // closes its file after the lock is released
     MutexLock lock(mutex_);
     Entry* entry = find(segment);
     CHECK(entry != nullptr && entry->holds > 0);
     if (--entry->holds > 0 || entry->live) return;
     done = std::move(entry->done);
-    free(segment.index);
+    gone = take_out(segment.index);
   }
   if (done) done();
 }

@@ -1,5 +1,5 @@
-// SegmentTable: the registered memory of one engine. Checks every access from outside, and counts who is using what, so
-// that memory goes back to its owner only when nobody touches it.
+// SegmentTable: the registered memory and files of one engine. Checks every access from outside, and counts who is
+// using what, so that memory goes back to its owner, and a file is closed, only when nobody touches it.
 //
 // A generation is used once: it counts up from a random start, so a handle of an earlier process at the same address is
 // as stale as one of an earlier registration here. Thread-safe.
@@ -8,12 +8,14 @@
 #include <absl/functional/any_invocable.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "transfer/file/open_file.h"
 #include "transfer/frame.h"
 
 namespace mooncake::transfer {
@@ -32,13 +34,23 @@ class SegmentTable {
   /// @return kInvalidArgument for an empty range, kExhausted at kSegmentsMax.
   Result<SegmentHandle> add(ByteSpan memory, Access access) EXCLUDES(mutex_);
 
+  /// All of `file`, for this engine. @return kExhausted at kSegmentsMax; then the file is closed.
+  Result<SegmentHandle> add_file(std::unique_ptr<const OpenFile> file) EXCLUDES(mutex_);
+  /// Whether it is a file, revoked or not.
+  [[nodiscard]] bool is_file(SegmentHandle segment) EXCLUDES(mutex_);
+
   /// From now on the handle is stale. `done` runs once the last hold is released: inside this call or that release().
+  /// A file is closed before.
   /// @return kStale if there is no such segment; then `done` is dropped.
   Status revoke(SegmentHandle segment, Done done) EXCLUDES(mutex_);
 
   /// Checks an access from outside and holds the segment for it. Nothing is read or written.
-  /// @return kStale, kPermissionDenied, kOutOfRange (offset + length may wrap around: checked without adding).
+  /// @return kStale, kPermissionDenied (also for every file), kOutOfRange (offset + length may wrap around: checked
+  /// without adding).
   Result<std::byte*> acquire(const BulkRange& range, Access needed) EXCLUDES(mutex_);
+  /// The same for an access of this engine to one of its files, which stays open until release().
+  /// @return also kInvalidArgument if it is memory.
+  Result<const OpenFile*> acquire_file(const BulkRange& range, Access needed) EXCLUDES(mutex_);
 
   /// Holds every segment that shares bytes with `local`, each once in `held` however often it is asked for.
   /// @return kInvalidArgument if no segment contains all of `local`; then nothing new is held.
@@ -62,12 +74,15 @@ class SegmentTable {
     std::uint64_t generation = 0;
     std::uint32_t holds = 0;
     Access access = Access::kNone;
-    bool live = false;  // registered and not revoked
-    Done done;          // set by revoke() while there are holds
+    bool live = false;                     // registered and not revoked
+    Done done;                             // set by revoke() while there are holds
+    std::unique_ptr<const OpenFile> file;  // then `begin` is null
   };
 
+  Result<SegmentHandle> add(Entry entry) REQUIRES(mutex_);
   Entry* find(SegmentHandle segment) REQUIRES(mutex_);
-  void free(std::uint32_t index) REQUIRES(mutex_);
+  static Status check(const Entry* entry, const BulkRange& range, Access needed);
+  Entry take_out(std::uint32_t index) REQUIRES(mutex_);
 
   Mutex mutex_;
   std::vector<Entry> entries_ GUARDED_BY(mutex_);

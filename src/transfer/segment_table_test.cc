@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "transfer/file/test_files.h"
+
 namespace mooncake::transfer {
 namespace {
 
@@ -107,6 +109,50 @@ TEST_F(SegmentTableTest, NumberOfSegmentsIsLimited) {
   for (std::size_t i = 0; i < kSegmentsMax; ++i) ASSERT_TRUE(table_.add(memory_, Access::kNone).ok());
   EXPECT_EQ(table_.add(memory_, Access::kNone).status().code(), Code::kExhausted);
   EXPECT_EQ(table_.add({}, Access::kNone).status().code(), Code::kInvalidArgument);
+}
+
+class FileSegmentTest : public SegmentTableTest {
+ protected:
+  SegmentHandle add(bool writable) {
+    const std::string path = folder_.file("a", noise(100, 1));
+    return *table_.add_file(*OpenFile::open(path, {.writable = writable, .bytes = 0}));
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(FileSegmentTest, OnlyTheEngineItselfGetsAtAFile) {
+  const SegmentHandle file = add(true);
+  const SegmentHandle memory = *table_.add(memory_, Access::kReadWrite);
+  EXPECT_TRUE(table_.is_file(file));
+  EXPECT_FALSE(table_.is_file(memory));
+  EXPECT_FALSE(table_.is_file({}));
+  EXPECT_EQ(table_.acquire(range(file, 0, 1), Access::kRead).status().code(), Code::kPermissionDenied);
+  EXPECT_EQ(table_.acquire_file(range(memory, 0, 1), Access::kRead).status().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(table_.acquire_file(range(file, 0, 100), Access::kWrite).ok());
+  EXPECT_EQ(table_.acquire_file(range(file, 1, 100), Access::kRead).status().code(), Code::kOutOfRange);
+  EXPECT_EQ(table_.acquire_file(range(add(false), 0, 1), Access::kWrite).status().code(), Code::kPermissionDenied);
+}
+
+TEST_F(FileSegmentTest, FileIsClosedAfterTheLastUseAndBeforeItsOwnerIsTold) {
+  const SegmentHandle file = add(false);
+  const int fd = (*table_.acquire_file(range(file, 0, 1), Access::kRead))->fd(false);
+  bool closed = false;
+  ASSERT_TRUE(table_.revoke(file, [&] { closed = ::fcntl(fd, F_GETFD) < 0; }).ok());
+  EXPECT_TRUE(table_.is_file(file));
+  EXPECT_EQ(table_.acquire_file(range(file, 0, 1), Access::kRead).status().code(), Code::kStale);
+  EXPECT_FALSE(closed);
+  table_.release(file);
+  EXPECT_TRUE(closed);
+  EXPECT_FALSE(table_.is_file(file));
+}
+
+TEST_F(FileSegmentTest, FileIsNoLocalMemory) {
+  static_cast<void>(add(false));
+  std::vector<SegmentHandle> held;
+  const auto* low = reinterpret_cast<const std::byte*>(std::uintptr_t{8});
+  EXPECT_EQ(table_.acquire_local({low, 8}, held).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(held.empty());
 }
 
 }  // namespace

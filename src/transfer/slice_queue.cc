@@ -2,22 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "transfer/rail/slice_rule.h"
 
 namespace mooncake::transfer {
-namespace {
-
-/// Slices of one request begin at multiples of a page, so that copies stay aligned.
-constexpr std::size_t kSliceAlign = 4096;
-
-}  // namespace
-
-std::size_t slice_bytes(std::size_t total, std::size_t done) {
-  const std::size_t count = std::max<std::size_t>(1, total / kStripeBytesMin);
-  const std::size_t even = (total + count - 1) / count;
-  const std::size_t aligned = (even + kSliceAlign - 1) / kSliceAlign * kSliceAlign;
-  return std::min(aligned, total - done);
-}
 
 void SliceQueue::submit(BatchPtr batch) {
   running_.push_back(batch);
@@ -42,7 +29,7 @@ void SliceQueue::pump() {
 void SliceQueue::start_next(const BatchPtr& batch) {
   const TransferRequest& request = batch->requests[batch->next_request];
   const std::size_t at = batch->next_offset;
-  const std::size_t length = slice_bytes(request.local.size(), at);
+  const std::size_t length = slice_bytes(request.local.size() - at, kTcpSlices.bytes);
   batch->next_offset += length;
   if (batch->next_offset == request.local.size()) {
     ++batch->next_request;
@@ -61,6 +48,7 @@ void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
   entry.transport = hooks_.choose(entry.slice, refused);
   const Slice slice = entry.slice;
   Transport* const transport = entry.transport;
+  entry.batch->transport = transport->name();
   in_flight_.insert_or_assign(static_cast<std::uint64_t>(id), std::move(entry));
   transport->start(id, slice);
 }
@@ -92,6 +80,20 @@ void SliceQueue::on_slice_refused(SliceId id) {
   Entry entry = std::move(found->second);
   const Transport* const refused = entry.transport;
   start(id, std::move(entry), refused);
+}
+
+void SliceQueue::begin_again(const Transport& lost) {
+  std::vector<std::uint64_t> ids;
+  for (const auto& [id, entry] : in_flight_) {
+    if (entry.transport == &lost) ids.push_back(id);
+  }
+  context_.stats.slices_retried(hooks_.peer_name(), lost.name(), ids.size());
+  for (const std::uint64_t id : ids) on_slice_refused(SliceId{id});
+}
+
+bool SliceQueue::wanted(SliceId id) const {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  return found != in_flight_.end() && found->second.batch != nullptr && found->second.batch->status.ok();
 }
 
 void SliceQueue::release_window(const Entry& entry) {
@@ -162,7 +164,10 @@ void SliceQueue::finish(const BatchPtr& batch) {
   context_.loop->cancel(batch->timer);
   for (const SegmentHandle segment : batch->held) context_.segments.release(segment);
   batch->held.clear();
-  if (!batch->status.ok()) context_.stats.batch_failed(hooks_.peer_name(), hooks_.transport_name());
+  if (!batch->status.ok()) {
+    context_.stats.batch_failed(hooks_.peer_name(),
+                                batch->transport.empty() ? hooks_.transport_name() : batch->transport);
+  }
   std::erase(running_, batch);
   if (!batch->done) return;
   context_.executor.post(

@@ -1,8 +1,7 @@
 // SliceQueue: the batches towards one peer. Cuts requests into slices, keeps a window of them in flight, and ends each
 // batch once, when no medium touches its memory any more.
 //
-// A request of up to 1 MiB is one slice. A larger one is cut evenly into slices of 1 to 2 MiB: long enough that headers
-// cost nothing, short enough that they spread over connections and that giving one up copies little.
+// A request of less than 2 MiB is one slice. A larger one is cut evenly into slices of 1 to 2 MiB (rail/slice_rule.h).
 // Loop thread only.
 #pragma once
 
@@ -18,15 +17,11 @@
 
 namespace mooncake::transfer {
 
-inline constexpr std::size_t kStripeBytesMin = 1u << 20;
 /// The window of one peer: 64 slices of 64 KiB cover 4 ms at 1 GB/s, 64 MiB of large ones more than any socket buffer.
 inline constexpr std::size_t kSlicesInFlightMax = 64;
 inline constexpr std::size_t kSliceBytesInFlightMax = 64u << 20;
 /// Batches that wait or run towards one peer; at the limit submit() fails with kExhausted.
 inline constexpr std::size_t kBatchesMax = 1024;
-
-/// The length of the next slice of a request of `total` bytes of which `done` are started.
-std::size_t slice_bytes(std::size_t total, std::size_t done);
 
 class SliceQueue final : public SliceSink {
  public:
@@ -40,7 +35,7 @@ class SliceQueue final : public SliceSink {
     /// Forgets a notify in flight.
     std::function<void(std::uint64_t)> forget_notify;
     std::function<std::uint64_t()> next_id;
-    /// For statistics: the peer's name, and the transport that bulk takes now.
+    /// For statistics: the peer's name, and the transport that bulk takes now (for a batch that took none).
     std::function<std::string_view()> peer_name;
     std::function<std::string_view()> transport_name;
   };
@@ -69,6 +64,10 @@ class SliceQueue final : public SliceSink {
   [[nodiscard]] ByteSpan landing(SliceId id) const;
   /// The slice, or null.
   [[nodiscard]] const Slice* find(SliceId id) const;
+  /// True if the slice's batch still needs it.
+  [[nodiscard]] bool wanted(SliceId id) const;
+  /// The slices of a transport that is over, and that cannot touch memory any more, go another way.
+  void begin_again(const Transport& lost);
 
  private:
   struct Entry {

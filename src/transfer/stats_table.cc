@@ -29,6 +29,16 @@ void StatsTable::batch_failed(std::string_view peer, std::string_view transport)
   ++row(peer, transport).batches_failed;
 }
 
+void StatsTable::slices_retried(std::string_view peer, std::string_view transport, std::uint64_t count) {
+  MutexLock lock(mutex_);
+  row(peer, transport).slices_retried += count;
+}
+
+void StatsTable::connection_lost(std::string_view peer, std::string_view transport) {
+  MutexLock lock(mutex_);
+  ++row(peer, transport).connections_lost;
+}
+
 std::vector<TransferStats> StatsTable::rows() const {
   MutexLock lock(mutex_);
   std::vector<TransferStats> rows;

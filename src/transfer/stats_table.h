@@ -20,6 +20,8 @@ class StatsTable {
   void sent(std::string_view peer, std::string_view transport, std::uint64_t bytes) EXCLUDES(mutex_);
   void received(std::string_view peer, std::string_view transport, std::uint64_t bytes) EXCLUDES(mutex_);
   void batch_failed(std::string_view peer, std::string_view transport) EXCLUDES(mutex_);
+  void slices_retried(std::string_view peer, std::string_view transport, std::uint64_t count) EXCLUDES(mutex_);
+  void connection_lost(std::string_view peer, std::string_view transport) EXCLUDES(mutex_);
   [[nodiscard]] std::vector<TransferStats> rows() const EXCLUDES(mutex_);
 
  private:

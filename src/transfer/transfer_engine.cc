@@ -59,6 +59,10 @@ class Engine final : public TransferEngine {
   Result<SegmentHandle> register_memory(ByteSpan memory, Access access) override {
     return core_->context().segments.add(memory, access);
   }
+  Result<SegmentHandle> register_file(const std::string& path, FileOptions options) override {
+    MC_ASSIGN_OR_RETURN(std::unique_ptr<const OpenFile> file, OpenFile::open(path, options));
+    return core_->context().segments.add_file(std::move(file));
+  }
   Status unregister_memory(SegmentHandle segment, absl::AnyInvocable<void()> done) override;
   Result<PeerHandle> connect(const PeerName& name) override { return core_->connect(name); }
   void call(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) override {

@@ -42,8 +42,8 @@ inline constexpr std::size_t kBatchRequestsMax = 4096;
 /// "host:port" of a peer's listening endpoint.
 using PeerName = std::string;
 
-/// One epoch of one peer: it becomes useless when that process dies or the connection breaks, and a restarted peer at
-/// the same address gets another handle. PeerHandle{} names no peer.
+/// One epoch of one peer: it becomes useless when that process dies or the last connection to it breaks, and a
+/// restarted peer at the same address gets another handle. PeerHandle{} names no peer.
 struct PeerHandle {
   std::uint64_t value = 0;
   auto operator<=>(const PeerHandle&) const = default;
@@ -60,12 +60,18 @@ struct SegmentHandle {
 /// What peers may do to a segment. Combine with |.
 enum class Access : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kReadWrite = 3 };
 
+/// How register_file() opens a file or a block device.
+struct FileOptions {
+  bool writable = false;    ///< false: batches may only read it, and it must exist
+  std::uint64_t bytes = 0;  ///< of the segment; 0: as many as it has. If writable, a smaller file is made or extended.
+};
+
 /// One range to move. `local` lies inside one registered segment of this engine.
 struct TransferRequest {
   enum class Op : std::uint8_t { kRead, kWrite };
   Op op = Op::kRead;         ///< kRead: remote to local. kWrite: local to remote.
   ByteSpan local;            ///< its size is the length of the transfer
-  SegmentHandle segment;     ///< the peer's
+  SegmentHandle segment;     ///< the peer's; of this engine itself it may be a file
   std::uint64_t offset = 0;  ///< in the peer's segment, bytes
 };
 
@@ -112,28 +118,37 @@ class Batch {
 };
 
 struct TransferConfig {
-  /// Where to listen: "host:port"; port 0 takes a free one. Only loopback addresses are accepted.
+  /// Where to listen: "host:port"; port 0 takes a free one. An address that peers can reach, so no 0.0.0.0; and a
+  /// loopback address unless `insecure`.
   std::string listen = "127.0.0.1:0";
+  /// Endpoints on further network interfaces, in the order in which peers have theirs: the first of this engine and the
+  /// first of a peer are one rail, the second ones another. Transfers spread over the rails, and go on when one fails.
+  /// At most 11.
+  std::vector<std::string> rails = {};
+  /// Allows addresses that other hosts can reach, with nothing that tells friend from foe.
+  bool insecure = false;
   /// Shown to peers in logs and metrics ("prefill-0").
   std::string node_name = "unnamed";
   /// Peers of another cluster are refused in the hello.
   std::string cluster_id = "default";
-  /// TCP connections opened to one peer; stripes of large transfers spread over them.
+  /// TCP connections opened to one peer on each rail; stripes of large transfers spread over them.
   std::uint32_t connections_per_peer = 2;
   /// False: never use shm, even with a peer on this host.
   bool enable_shm = true;
-  /// RDMA devices to use: empty or "none" for none, "auto" for all there are (none is no error), or names as `ibv_devices` lists
-  /// them, with commas between ("mlx5_0,mlx5_1"), each of which must be there.
+  /// RDMA devices to use: empty or "none" for none, "auto" for all there are (none is no error), or names as
+  /// `ibv_devices` lists them, with commas between ("mlx5_0,mlx5_1"), each of which must be there.
   std::string rdma_devices = {};
 };
 
 /// Counters since creation; both ends of a path agree on them once it is quiet.
 struct TransferStats {
-  std::string transport;             ///< "mem", "shm", "rdma" or "tcp"
-  std::string peer;                  ///< node name from the peer's hello
+  std::string transport;             ///< "mem", "shm", "rdma", "tcp" or "file"
+  std::string peer;                  ///< node name from the peer's hello; of "file" this engine's own
   std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
   std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer
   std::uint64_t batches_failed = 0;
+  std::uint64_t slices_retried = 0;    ///< begun again: their connection, or their transport, was lost
+  std::uint64_t connections_lost = 0;  ///< while the peer lived on
 };
 
 class TransferEngine {
@@ -167,8 +182,21 @@ class TransferEngine {
   /// Makes `memory` a segment: usable as `local` here, and by peers as far as `access` allows. The memory stays the
   /// caller's and must outlive the registration. Segments may overlap (a landing area inside a registered arena).
   virtual Result<SegmentHandle> register_memory(ByteSpan memory, Access access) = 0;
+  /// Makes a regular file or a block device a segment of this engine, for this engine alone: batches to connect(name())
+  /// may name it as their `segment`, with registered memory as `local` (kRead: file to memory, kWrite: memory to file).
+  /// A peer that names it gets kPermissionDenied. The segment covers bytes [0, options.bytes); room for a file that is
+  /// made or extended is allocated now, where the file system can.
+  ///
+  /// A write that is complete can be read from the file by anybody; it is not synced, so a crash of the system, or an
+  /// error that the file system meets later, may lose it. Where memory, offset and length are aligned (4 KiB will do
+  /// nearly everywhere) the page cache is passed by. A read that meets the file's end, because it was truncated, fails
+  /// with kOutOfRange. unregister_memory() closes the file.
+  /// @return kNotFound, kPermissionDenied; kInvalidArgument (no file or device, empty, too small to be read only);
+  /// kExhausted (no room, no descriptor); kUnavailable (a device that is mounted or registered to be written already).
+  /// Blocks as long as the file system takes to open and allocate.
+  virtual Result<SegmentHandle> register_file(const std::string& path, FileOptions options) = 0;
   /// Revokes the segment: from now on peers get kStale. `done` runs once no operation touches the memory any more; only
-  /// then may it be reused for something else.
+  /// then may it be reused for something else. A file has been closed by then.
   virtual Status unregister_memory(SegmentHandle segment, absl::AnyInvocable<void()> done) = 0;
 
   /// The live peer at `name`, connecting in the background if there is none: calls made meanwhile wait for the

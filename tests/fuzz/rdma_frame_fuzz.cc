@@ -1,5 +1,5 @@
-// What an RDMA transport parses of its peer's frames: none may crash, and what is accepted must mean the same when it is
-// written again.
+// What an RDMA transport parses of its peer's frames: none may crash, and what is accepted must mean the same when it
+// is written again.
 #include <cstdint>
 #include <string>
 

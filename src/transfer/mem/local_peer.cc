@@ -10,13 +10,17 @@ LocalPeer::LocalPeer(Context& context, PeerHandle handle, PostReply post_reply)
       post_reply_(std::move(post_reply)),
       calls_(*context.loop),
       queue_(context, queue_hooks()),
-      mem_(context, queue_) {
+      mem_(context, queue_),
+      file_(context, queue_, make_file_queue) {
   queue_.open();
 }
 
 SliceQueue::Hooks LocalPeer::queue_hooks() {
   return {
-      .choose = [this](const Slice&, const Transport*) -> Transport* { return &mem_; },
+      .choose = [this](const Slice& slice, const Transport*) -> Transport* {
+        if (context_.segments.is_file(slice.remote.segment)) return &file_;
+        return &mem_;
+      },
       .notify = [this](const SliceQueue::BatchPtr& batch) { notify(batch); },
       .forget_notify = [](std::uint64_t) {},
       .next_id = [this] { return ++last_id_; },
@@ -48,6 +52,7 @@ void LocalPeer::call(std::uint16_t method, std::string payload, Deadline deadlin
 
 void LocalPeer::end(const Status& why) {
   mem_.close();
+  file_.close();
   calls_.fail_all(why);
   queue_.fail_all(why);
 }

@@ -1,9 +1,10 @@
-// LocalPeer: the engine as a peer of itself. Calls go to the handlers without a socket; bulk goes by mem. Its epoch
-// ends with the engine. Loop thread only.
+// LocalPeer: the engine as a peer of itself. Calls go to the handlers without a socket; bulk goes by mem, or by file if
+// it names one. Its epoch ends with the engine. Loop thread only.
 #pragma once
 
 #include "transfer/call_table.h"
 #include "transfer/context.h"
+#include "transfer/file/file_transport.h"
 #include "transfer/mem/mem_transport.h"
 #include "transfer/peer.h"
 #include "transfer/slice_queue.h"
@@ -22,8 +23,11 @@ class LocalPeer final : public Peer {
   }
   void submit(std::shared_ptr<Batch::State> batch) override { queue_.submit(std::move(batch)); }
   void stop(const std::shared_ptr<Batch::State>& batch, const Status& why) override { queue_.stop(batch, why); }
-  void revoke(SegmentHandle segment) override { mem_.revoke(segment); }
-  void pool_gone(std::uint64_t /*pool*/) override {}
+  void revoke(SegmentHandle segment) override {
+    mem_.revoke(segment);
+    file_.revoke(segment);
+  }
+  void pool_gone(std::uint64_t pool) override { file_.pool_gone(pool); }
   void end(const Status& why) override;
 
  private:
@@ -37,6 +41,7 @@ class LocalPeer final : public Peer {
   CallTable calls_;
   SliceQueue queue_;
   MemTransport mem_;
+  FileTransport file_;
 };
 
 }  // namespace mooncake::transfer

@@ -113,7 +113,7 @@ class Grants : public testing::TestWithParam<bool> {
     Opener& opener = openers_[id];
     on_loop([&] {
       opener.endpoint = std::make_unique<OpenedEndpoint>(
-          *far_host_, *context_->loop, 0,
+          *far_host_, *context_->loop, RailId{0},
           OpenedEndpoint::Hooks{.moved = [&opener](std::uint64_t slice) { opener.moved.push_back(slice); },
                                 .failed = [&opener](const Status& why) { opener.failed = why; }});
       opener.end = *opener.endpoint->open(far_host_->ports()[0]);

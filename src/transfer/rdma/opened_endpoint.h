@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "transfer/rail/rail_monitor.h"
 #include "transfer/rdma/rdma_host.h"
 #include "transfer/transport.h"
 
@@ -19,7 +20,7 @@ class OpenedEndpoint final : public QueuePair::Sink {
     std::function<void(const Status& why)> failed;
   };
 
-  OpenedEndpoint(RdmaHost& host, net::EventLoop& loop, std::size_t rail, Hooks hooks)
+  OpenedEndpoint(RdmaHost& host, net::EventLoop& loop, RailId rail, Hooks hooks)
       : host_(host), loop_(loop), rail_(rail), hooks_(std::move(hooks)) {}
   ~OpenedEndpoint() override { close(); }
 
@@ -28,7 +29,7 @@ class OpenedEndpoint final : public QueuePair::Sink {
   /// The peer's end. @return kUnavailable, or kCorrupt if the peer asks for more than we can.
   Status connect(const RdmaEnd& peer);
   [[nodiscard]] bool connected() const { return connected_; }
-  [[nodiscard]] std::size_t rail() const { return rail_; }
+  [[nodiscard]] RailId rail() const { return rail_; }
 
   /// Slices that wait for it to be connected.
   std::vector<std::uint64_t> waiting;
@@ -49,7 +50,7 @@ class OpenedEndpoint final : public QueuePair::Sink {
 
   RdmaHost& host_;
   net::EventLoop& loop_;
-  const std::size_t rail_;
+  const RailId rail_;
   Hooks hooks_;
   const Verbs* verbs_ = nullptr;
   std::unique_ptr<QueuePair> pair_;

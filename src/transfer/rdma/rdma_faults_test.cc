@@ -100,6 +100,10 @@ TEST_F(RdmaFaults, LinkThatGoesDownInMidBatchLosesNoByteAndComesBack) {
     EXPECT_TRUE(eventually([&] { return submit(op, 8u << 20).get().ok() && packets_sent(1) > quiet + 100; }));
   }
   EXPECT_EQ(bytes("tcp"), 0u);
+  for (const TransferStats& row : a()->stats()) {
+    EXPECT_GT(row.slices_retried, 0u);
+    EXPECT_EQ(row.connections_lost, 2u);
+  }
 }
 
 TEST_F(RdmaFaults, WithoutAnyRailBatchesGoOverTcpAndLaterOverRdmaAgain) {

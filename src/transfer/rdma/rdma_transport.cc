@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <tuple>
+#include <algorithm>
 
 #include "base/log.h"
+#include "transfer/rail/rail_weights.h"
 
 namespace mooncake::transfer {
 namespace {
+
+/// What a rail across costs where a straight one costs 1: it is taken when no straight one can carry the slice.
+constexpr double kCrossWeight = 1e6;
 
 bool is_write(const Slice& slice) { return slice.op == TransferRequest::Op::kWrite; }
 
@@ -49,43 +53,44 @@ void RdmaTransport::send(RdmaFrame frame, std::uint64_t id, std::string payload,
 
 // --- Rails.
 
-bool RdmaTransport::usable(const Rail& rail) const {
-  const RdmaAddress& local = host_.ports()[rail.local].state().address;
-  const RdmaAddress& remote = remote_[rail.remote];
-  return local.up && remote.up && local.infiniband == remote.infiniband &&
-         rail.paused_until <= context_.loop->clock().now();
-}
-
-/// The one with the least in flight. A port goes with the port of the same place at the other side, as long as that
-/// works: clusters that have a network for each rail connect them so.
-const RdmaTransport::Rail* RdmaTransport::choose_rail(const RailSet& tried) const {
-  const auto cost = [this](const Rail& rail) {
-    const bool crosses = rail.local % remote_.size() != rail.remote % host_.ports().size();
-    return std::tuple(crosses, rail.bytes_in_flight);
-  };
-  const Rail* best = nullptr;
-  for (std::size_t i = 0; i < rails_.size(); ++i) {
-    if (tried[i] || !usable(rails_[i])) continue;
-    if (best == nullptr || cost(rails_[i]) < cost(*best)) best = &rails_[i];
+void RdmaTransport::lay_rails(std::size_t remote_ports) {
+  const std::size_t local_ports = host_.ports().size();
+  for (std::size_t local = 0; local < local_ports; ++local) {
+    for (std::size_t remote = 0; remote < remote_ports; ++remote) {
+      const bool straight = local % remote_ports == remote % local_ports;
+      // The straight ones first, should there be more than can be planned.
+      rails_.insert(straight ? rails_.begin() : rails_.end(), Rail{.local = local, .remote = remote});
+    }
   }
-  return best;
+  rails_.resize(std::min(rails_.size(), kRailsMax));
+  planner_.emplace(*RailPlanner::create(rails_.size(), kRdmaSlices));
 }
 
-bool RdmaTransport::carries(const Slice& /*slice*/) const { return choose_rail({}) != nullptr; }
+/// A port goes with the port of the same place at the other side, as long as there is such a rail: clusters that have a
+/// network for each rail connect them so, and nothing else.
+void RdmaTransport::weigh_rails() {
+  weights_.assign(rails_.size(), kNoRail);
+  for (std::size_t i = 0; i < rails_.size(); ++i) {
+    const RdmaAddress& local = host_.ports()[rails_[i].local].state().address;
+    const RdmaAddress& remote = remote_[rails_[i].remote];
+    if (!local.up || !remote.up || local.infiniband != remote.infiniband) continue;
+    const bool straight = rails_[i].local % remote_.size() == rails_[i].remote % host_.ports().size();
+    weights_[i] = straight ? 1 : kCrossWeight;
+  }
+}
+
+bool RdmaTransport::carries(const Slice& /*slice*/) const {
+  return std::ranges::any_of(weights_, [](double weight) { return weight != kNoRail; });
+}
 
 Status RdmaTransport::on_ports(ConstByteSpan payload) {
   MC_ASSIGN_OR_RETURN(std::vector<RdmaAddress> ports, decode_rdma_ports(payload));
   if (ready() && ports.size() != remote_.size()) return {Code::kCorrupt, "the number of RDMA ports has changed"};
-  if (!ready()) {
-    for (std::size_t local = 0; local < host_.ports().size(); ++local) {
-      for (std::size_t remote = 0; remote < ports.size(); ++remote) {
-        rails_.push_back({.local = local, .remote = remote, .paused_until = {}});
-      }
-    }
-  }
+  if (!ready()) lay_rails(ports.size());
   const std::vector<RdmaAddress> before = std::exchange(remote_, std::move(ports));
+  weigh_rails();
   if (before.empty()) return {};
-  fail_endpoints([&](const Rail& rail) { return before[rail.remote] != remote_[rail.remote]; },
+  fail_endpoints([&](const Rail& each) { return before[each.remote] != remote_[each.remote]; },
                  {Code::kUnavailable, "the peer's port has changed"});
   return {};
 }
@@ -93,7 +98,8 @@ Status RdmaTransport::on_ports(ConstByteSpan payload) {
 void RdmaTransport::on_ports_changed() {
   send(RdmaFrame::kPorts, 0, encode_rdma_ports(host_.addresses()));
   server_.on_ports_changed();
-  fail_endpoints([this](const Rail& rail) { return !host_.ports()[rail.local].state().address.up; },
+  weigh_rails();
+  fail_endpoints([this](const Rail& each) { return !host_.ports()[each.local].state().address.up; },
                  {Code::kUnavailable, "the port is down"});
 }
 
@@ -110,11 +116,11 @@ OpenedEndpoint::Hooks RdmaTransport::endpoint_hooks(std::uint64_t endpoint) {
               }};
 }
 
-Result<OpenedEndpoint*> RdmaTransport::endpoint_on(std::size_t rail) {
-  Rail& on = rails_[rail];
+Result<OpenedEndpoint*> RdmaTransport::endpoint_on(RailId id_of_rail) {
+  Rail& on = rail(id_of_rail);
   if (on.endpoint != 0) return endpoints_.at(on.endpoint).get();
   MC_ASSIGN_OR_RETURN(const std::uint64_t id, host_.take_place(*this));
-  auto made = std::make_unique<OpenedEndpoint>(host_, *context_.loop, rail, endpoint_hooks(id));
+  auto made = std::make_unique<OpenedEndpoint>(host_, *context_.loop, id_of_rail, endpoint_hooks(id));
   const Result<RdmaEnd> end = made->open(host_.ports()[on.local]);
   if (!end.ok()) {
     host_.free_place(id);
@@ -144,23 +150,23 @@ Status RdmaTransport::on_opened(std::uint64_t id, ConstByteSpan payload) {
   return {};
 }
 
-/// The rail is left alone for a while, unless it was the range that failed.
+/// The rail cools down, unless it was the range that failed.
 void RdmaTransport::fail_endpoint(std::uint64_t id, const Status& why) {
-  const auto found = endpoints_.find(id);
-  if (found == endpoints_.end()) return;
+  if (!endpoints_.contains(id)) return;
   const bool rail_failed = why.code() != Code::kStale;
-  if (rail_failed) rails_[found->second->rail()].paused_until = context_.loop->clock().now() + kRdmaRailPause;
+  if (rail_failed) context_.stats.connection_lost(peer_, name());
   close_endpoint(id, rail_failed);
 }
 
 void RdmaTransport::fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why) {
   std::vector<std::uint64_t> failed;
-  for (const Rail& rail : rails_) {
-    if (rail.endpoint != 0 && match(rail)) failed.push_back(rail.endpoint);
+  for (const Rail& each : rails_) {
+    if (each.endpoint != 0 && match(each)) failed.push_back(each.endpoint);
   }
   for (const std::uint64_t id : failed) {
     log_info("transfer: an RDMA endpoint to {} ends: {}", peer_, why.message());
-    close_endpoint(id, true);
+    context_.stats.connection_lost(peer_, name());
+    close_endpoint(id, false);  // a port that comes back may be used at once
   }
 }
 
@@ -169,7 +175,7 @@ void RdmaTransport::close_endpoint(std::uint64_t id, bool rail_failed) {
   if (found == endpoints_.end()) return;
   const std::unique_ptr<OpenedEndpoint> endpoint = std::move(found->second);
   endpoints_.erase(found);
-  rails_[endpoint->rail()].endpoint = 0;
+  rail(endpoint->rail()).endpoint = 0;
   host_.free_place(id);
   endpoint->close();  // from here on no device touches the memory of its slices
   send(RdmaFrame::kClose, id);
@@ -186,8 +192,8 @@ void RdmaTransport::lose(std::uint64_t id, bool rail_failed) {
   if (found == moves_.end()) return;
   Move& move = found->second;
   const State before = std::exchange(move.state, State::kLost);
-  leave_rail(move);
-  if (!rail_failed) move.tried.reset(move.rail);
+  leave_rail(move, rail_failed ? Verdict::kFailed : Verdict::kNone);
+  if (!rail_failed) move.tried.reset(static_cast<std::size_t>(move.rail));
   if (before == State::kOpening) return try_again(id);  // the owner knows nothing of it
   if (move.outcome.has_value()) return finish(id, Status(*move.outcome));
   if (before != State::kMoving || !move.given_up) return;
@@ -209,30 +215,38 @@ void RdmaTransport::start(SliceId id, const Slice& slice) {
 
 /// Begins the slice on a rail that it has not been on. False: there is none, or the memory cannot be registered.
 bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
-  const Rail* const chosen = choose_rail(move.tried);
-  if (chosen == nullptr) return false;
-  const auto index = static_cast<std::size_t>(chosen - rails_.data());
-  Result<RegistrationPtr> registration = host_.registration(*host_.ports()[chosen->local].device, move.slice.local);
+  const std::size_t bytes = move.slice.local.size();
+  const Result<RailId> chosen = planner_->start_again(bytes, weights_, move.tried, context_.loop->clock().now());
+  if (!chosen.ok()) return false;
+  if (!enter_rail(*chosen, move)) {
+    planner_->on_abandoned(*chosen, bytes, context_.loop->clock().now());
+    return false;
+  }
+  OpenedEndpoint& endpoint = *endpoints_.at(move.endpoint);
+  if (endpoint.connected()) {
+    ask(id, move);
+  } else {
+    move.state = State::kOpening;
+    endpoint.waiting.push_back(id);
+  }
+  return true;
+}
+
+bool RdmaTransport::enter_rail(RailId id, Move& move) {
+  Result<RegistrationPtr> registration = host_.registration(*host_.ports()[rail(id).local].device, move.slice.local);
   if (!registration.ok()) return false;
-  const Result<OpenedEndpoint*> endpoint = endpoint_on(index);
+  const Result<OpenedEndpoint*> endpoint = endpoint_on(id);
   if (!endpoint.ok()) {
     log_debug("transfer: no RDMA endpoint to {}: {}", peer_, endpoint.status().to_string());
     return false;
   }
   move.registration = std::move(*registration);
-  move.rail = index;
-  move.endpoint = rails_[index].endpoint;
-  move.tried.set(index);
+  move.rail = id;
+  move.endpoint = rail(id).endpoint;
+  move.tried.set(static_cast<std::size_t>(id));
   ++move.tries;
-  rails_[index].bytes_in_flight += move.slice.local.size();
   ++(*endpoint)->slices;
   host_.use_place(move.endpoint);
-  if ((*endpoint)->connected()) {
-    ask(id, move);
-  } else {
-    move.state = State::kOpening;
-    (*endpoint)->waiting.push_back(id);
-  }
   return true;
 }
 
@@ -253,7 +267,7 @@ Status RdmaTransport::on_granted(std::uint64_t id, ConstByteSpan payload) {
   move.granted = granted;
   if (move.given_up) {
     endpoint.give_back(granted, false);
-    leave_rail(move);
+    leave_rail(move, Verdict::kNone);
     moves_.erase(found);
     return {};
   }
@@ -285,7 +299,7 @@ Status RdmaTransport::on_done(std::uint64_t id, const Status& status, bool other
     } else if (other_transport) {
       refuse(id);
     } else {
-      leave_rail(move);
+      leave_rail(move, Verdict::kFailed);
       try_again(id);
     }
     return {};
@@ -315,14 +329,24 @@ Status RdmaTransport::on_lost_done(std::uint64_t id, const Status& status) {
   return {};
 }
 
-void RdmaTransport::leave_rail(Move& move) {
+void RdmaTransport::leave_rail(Move& move, Verdict verdict) {
   if (move.endpoint == 0) return;
-  rails_[move.rail].bytes_in_flight -= move.slice.local.size();
   const auto found = endpoints_.find(std::exchange(move.endpoint, 0));
   if (found != endpoints_.end()) --found->second->slices;
+  const std::size_t bytes = move.slice.local.size();
+  const Instant now = context_.loop->clock().now();
+  switch (verdict) {
+    case Verdict::kDone:
+      return planner_->on_done(move.rail, bytes, now);
+    case Verdict::kFailed:
+      return planner_->on_failed(move.rail, bytes, now);
+    case Verdict::kNone:
+      return planner_->on_abandoned(move.rail, bytes, now);
+  }
 }
 
 void RdmaTransport::try_again(std::uint64_t id) {
+  context_.stats.slices_retried(peer_, name(), 1);
   Move& move = moves_.at(id);
   if (move.tries >= kRdmaTriesMax || !try_start(id, move)) refuse(id);
 }
@@ -330,14 +354,14 @@ void RdmaTransport::try_again(std::uint64_t id) {
 void RdmaTransport::refuse(std::uint64_t id) {
   const auto found = moves_.find(id);
   if (found == moves_.end()) return;
-  leave_rail(found->second);
+  leave_rail(found->second, Verdict::kNone);
   moves_.erase(found);
   queue_.on_slice_refused(SliceId{id});
 }
 
 void RdmaTransport::finish(std::uint64_t id, const Status& status) {
   const auto found = moves_.find(id);
-  leave_rail(found->second);
+  leave_rail(found->second, status.ok() ? Verdict::kDone : Verdict::kNone);
   const bool report = !found->second.reported;
   moves_.erase(found);
   if (report) queue_.on_slice_done(SliceId{id}, status);
@@ -354,7 +378,7 @@ Abandoned RdmaTransport::abandon(SliceId id, const Slice& /*slice*/) {
     case State::kConfirming:
       return Abandoned::kLetGo;
     case State::kOpening:
-      leave_rail(move);
+      leave_rail(move, Verdict::kNone);
       moves_.erase(found);
       return Abandoned::kForgotten;
     case State::kAsking:

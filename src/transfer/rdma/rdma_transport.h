@@ -16,7 +16,6 @@
 
 #include <absl/container/flat_hash_map.h>
 
-#include <bitset>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +23,7 @@
 #include <vector>
 
 #include "transfer/context.h"
+#include "transfer/rail/rail_planner.h"
 #include "transfer/rdma/grant_server.h"
 #include "transfer/rdma/opened_endpoint.h"
 #include "transfer/slice_queue.h"
@@ -33,8 +33,6 @@ namespace mooncake::transfer {
 
 /// Rails that one slice is tried on before another transport takes it.
 inline constexpr std::uint32_t kRdmaTriesMax = 3;
-/// A rail that failed is not used before. Ports that go down say so; this is for what lies between them.
-inline constexpr Seconds kRdmaRailPause{1};
 
 class RdmaTransport final : public Transport, private RdmaHost::User {
  public:
@@ -65,12 +63,10 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   struct Rail {
     std::size_t local = 0;
     std::size_t remote = 0;
-    std::size_t bytes_in_flight = 0;
-    Instant paused_until{};
     std::uint64_t endpoint = 0;  ///< 0: none
   };
-  static constexpr std::size_t kRails = kRdmaPortsMax * kRdmaPortsMax;
-  using RailSet = std::bitset<kRails>;
+  /// What a slice tells of its rail when it leaves it.
+  enum class Verdict : std::uint8_t { kDone, kFailed, kNone };
 
   enum class State : std::uint8_t {
     kOpening,     ///< waits for the endpoint
@@ -85,7 +81,7 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
     bool given_up = false;  ///< its local memory is wanted back, or is back
     bool reported = false;  ///< nobody waits for a report (any more)
     std::uint32_t tries = 0;
-    std::size_t rail = 0;
+    RailId rail{};
     std::uint64_t endpoint = 0;  ///< 0: on none
     RailSet tried;
     std::optional<Status> outcome;  ///< done came before the completion
@@ -105,16 +101,18 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   Status on_lost_done(std::uint64_t id, const Status& status);
   void on_moved(std::uint64_t id);
 
-  [[nodiscard]] const Rail* choose_rail(const RailSet& tried) const;
-  [[nodiscard]] bool usable(const Rail& rail) const;
+  void lay_rails(std::size_t remote_ports);
+  void weigh_rails();
+  Rail& rail(RailId id) { return rails_[static_cast<std::size_t>(id)]; }
   bool try_start(std::uint64_t id, Move& move);
-  Result<OpenedEndpoint*> endpoint_on(std::size_t rail);
+  bool enter_rail(RailId rail, Move& move);
+  Result<OpenedEndpoint*> endpoint_on(RailId rail);
   void ask(std::uint64_t id, Move& move);
   void close_endpoint(std::uint64_t endpoint, bool rail_failed);
   void fail_endpoint(std::uint64_t endpoint, const Status& why);
   void lose(std::uint64_t id, bool rail_failed);
   void fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why);
-  void leave_rail(Move& move);
+  void leave_rail(Move& move, Verdict verdict);
   void try_again(std::uint64_t id);
   void refuse(std::uint64_t id);
   void finish(std::uint64_t id, const Status& status);
@@ -130,6 +128,8 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   GrantServer server_;
   std::vector<RdmaAddress> remote_;  // the peer's ports; empty until it has named them
   std::vector<Rail> rails_;
+  std::vector<double> weights_;  // of the rails; kNoRail where a port is down
+  std::optional<RailPlanner> planner_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<OpenedEndpoint>> endpoints_;
   Moves moves_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted tasks

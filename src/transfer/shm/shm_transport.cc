@@ -327,11 +327,17 @@ void ShmTransport::pool_gone(std::uint64_t pool) {
   send(FrameKind::kShmPoolGone, 0, small);
 }
 
-void ShmTransport::close(const Status& reason) {
+void ShmTransport::stop(const Status& reason) {
   connection_->close(reason, true);
+  ready_ = false;
   copies_.clear();
+  reads_.clear();
   for (const auto& [id, segment] : pulls_) context_.segments.release(segment);
   pulls_.clear();
+}
+
+void ShmTransport::close(const Status& reason) {
+  stop(reason);
   for (const auto& [id, grant] : grants_) context_.segments.release(grant.segment);
   grants_.clear();
 }

@@ -39,6 +39,7 @@ class ShmTransport final : public Transport {
   [[nodiscard]] bool owns(const Connection& connection) const { return connection_.get() == &connection; }
   /// The peer has said what it can read.
   [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] bool open() const { return connection_->open(); }
   /// True if this slice can go by shm, as far as this side knows.
   [[nodiscard]] bool carries(const Slice& slice) const;
 
@@ -51,7 +52,10 @@ class ShmTransport final : public Transport {
   /// Ends copies into the segment. Grants on it end with the peer's release.
   void revoke(SegmentHandle segment);
   void pool_gone(std::uint64_t pool);
-  /// Closes the socket and lets go of everything.
+  /// Closes the socket and lets go of everything but what was granted: the peer may be copying from it until it has
+  /// noticed.
+  void stop(const Status& reason);
+  /// The same, when the peer cannot copy any more, or what it copied fails there.
   void close(const Status& reason);
 
  private:

@@ -6,48 +6,80 @@
 
 namespace mooncake::transfer {
 
-bool TcpTransport::owns(const Connection& connection) const {
-  return std::ranges::any_of(connections_, [&](const auto& ours) { return ours.get() == &connection; });
-}
-
-/// Among equals the last, so that messages on the first wait least.
-Connection& TcpTransport::least_busy() {
-  return **std::ranges::min_element(connections_.rbegin(), connections_.rend(), {},
-                                    [](const auto& connection) { return connection->queued_bytes(); });
-}
-
 void TcpTransport::start(SliceId id, const Slice& slice) {
+  if (connections_.size() > 0) return send(id, slice);
+  sent_[static_cast<std::uint64_t>(id)] = nullptr;  // the peer is about to end
+}
+
+void TcpTransport::send(SliceId id, const Slice& slice) {
   std::array<std::byte, kRangeBytes> range;
   encode_range(slice.remote, range);
   FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
-  if (slice.op == TransferRequest::Op::kWrite) {
-    header.kind = FrameKind::kWrite;
-    least_busy().send(OutFrame::make(header, range, {}, slice.local));
-  } else {
-    header.kind = FrameKind::kRead;
-    // The answer comes on the connection that asked: take turns, as what waits at the other end is not known here.
-    Connection& connection = *connections_[next_read_++ % connections_.size()];
-    connection.send(OutFrame::make(header, range));
-  }
+  const bool write = slice.op == TransferRequest::Op::kWrite;
+  header.kind = write ? FrameKind::kWrite : FrameKind::kRead;
+  // The answer to a read comes on the connection that asked: take turns, as what waits at the other end is not known.
+  Connection& connection = write ? connections_.least_busy() : connections_.next();
+  sent_[header.request_id] = &connection;
+  connection.send(OutFrame::make(header, range, {}, write ? ConstByteSpan(slice.local) : ConstByteSpan()));
 }
 
 Abandoned TcpTransport::abandon(SliceId id, const Slice& slice) {
   const auto request_id = static_cast<std::uint64_t>(id);
+  const auto sent = sent_.find(request_id);
+  CHECK(sent != sent_.end());
+  if (sent->second == nullptr) {  // its connection is closed on this side: nothing touches the memory
+    sent_.erase(sent);
+    return Abandoned::kForgotten;
+  }
   if (slice.op == TransferRequest::Op::kRead) {
     divert_data(request_id);
+    sent->second->send(OutFrame::make({.kind = FrameKind::kCancel, .request_id = request_id}));
     return Abandoned::kLetGo;
   }
-  for (const auto& connection : connections_) {
-    switch (connection->let_go(FrameKind::kWrite, request_id)) {
-      case OutQueue::LetGo::kUnsent:
-        return Abandoned::kForgotten;
-      case OutQueue::LetGo::kCopied:
-        return Abandoned::kLetGo;
-      case OutQueue::LetGo::kUnknown:
-        break;
+  if (sent->second->let_go(FrameKind::kWrite, request_id) != OutQueue::LetGo::kUnsent) return Abandoned::kLetGo;
+  sent_.erase(sent);
+  return Abandoned::kForgotten;
+}
+
+Link TcpTransport::lose(Connection& connection) {
+  const Link link = connections_.remove(connection);
+  if (const auto landing = landings_.find(&connection); landing != landings_.end()) {
+    if (landing->second.kind == FrameKind::kWrite && landing->second.status.ok()) {
+      context_.segments.release(landing->second.segment);
+    }
+    landings_.erase(landing);
+  }
+  absl::erase_if(answers_, [&](const auto& entry) {
+    if (entry.second.connection != &connection) return false;
+    context_.segments.release(entry.second.segment);
+    return true;
+  });
+  for (auto& [request_id, on] : sent_) {
+    if (on != &connection) continue;
+    on = nullptr;
+    stranded_[link.id].push_back(request_id);
+  }
+  return link;
+}
+
+void TcpTransport::begin_again(std::uint64_t connection_id) {
+  const auto found = stranded_.find(connection_id);
+  if (found == stranded_.end()) return;
+  const std::vector<std::uint64_t> ids = std::move(found->second);
+  stranded_.erase(found);
+  for (const std::uint64_t id : ids) {
+    const auto sent = sent_.find(id);
+    if (sent == sent_.end() || sent->second != nullptr) continue;  // given up
+    const Slice* slice = queue_.find(SliceId{id});
+    CHECK(slice != nullptr);
+    if (queue_.wanted(SliceId{id})) {
+      context_.stats.slices_retried(peer_, name(), 1);
+      send(SliceId{id}, *slice);
+    } else {
+      sent_.erase(sent);
+      queue_.on_slice_done(SliceId{id}, Status(Code::kCancelled, "the batch has ended"));
     }
   }
-  return Abandoned::kLetGo;  // wholly sent; the answer is on its way
 }
 
 void TcpTransport::divert_data(std::uint64_t request_id) {
@@ -82,6 +114,15 @@ Status TcpTransport::on_read(Connection& from, const FrameHeader& header, std::s
   return {};
 }
 
+void TcpTransport::on_cancel(std::uint64_t request_id) {
+  const auto found = answers_.find(request_id);
+  if (found == answers_.end() || !found->second.connection->take_out(FrameKind::kData, request_id)) return;
+  const Answer answer = found->second;
+  answers_.erase(found);
+  send_done(*answer.connection, request_id, {Code::kCancelled, "the read was given up"});
+  context_.segments.release(answer.segment);
+}
+
 void TcpTransport::on_bulk_sent(const FrameHeader& header) {
   if (header.kind != FrameKind::kData) return;  // a write of ours: its done says the rest
   const auto found = answers_.find(header.request_id);
@@ -95,14 +136,17 @@ void TcpTransport::on_bulk_sent(const FrameHeader& header) {
 Status TcpTransport::on_done(const FrameHeader& header, std::string_view payload) {
   const Slice* slice = queue_.find(SliceId{header.request_id});
   if (slice == nullptr) return {};  // given up
+  const auto sent = sent_.find(header.request_id);
+  if (sent == sent_.end() || sent->second == nullptr) return {Code::kCorrupt, "an answer to what was not asked here"};
   const Status status = decode_status(header.argument, payload);
   if (slice->op == TransferRequest::Op::kRead) {
     if (status.ok()) return {Code::kCorrupt, "a read was answered without data"};
     divert_data(header.request_id);
   } else {
     // A peer that answers before it has read everything must not make us send memory that is not ours any more.
-    for (const auto& connection : connections_) connection->let_go(FrameKind::kWrite, header.request_id);
+    sent->second->let_go(FrameKind::kWrite, header.request_id);
   }
+  sent_.erase(sent);
   queue_.on_slice_done(SliceId{header.request_id}, status);
   return {};
 }
@@ -121,13 +165,14 @@ std::byte* TcpTransport::on_bulk(Connection& from, const FrameHeader& header, co
       landing.status = at.status();
     }
   } else {
-    landing.status = begin_data(header, range, to);
+    landing.status = begin_data(from, header, range, to);
   }
   landings_[&from] = std::move(landing);
   return to;
 }
 
-Status TcpTransport::begin_data(const FrameHeader& header, const BulkRange& range, std::byte*& to) {
+Status TcpTransport::begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range,
+                                std::byte*& to) {
   for (const auto& [connection, landing] : landings_) {
     if (landing.kind == FrameKind::kData && landing.request_id == header.request_id) {
       return {Code::kCorrupt, "a read was answered twice"};
@@ -135,6 +180,8 @@ Status TcpTransport::begin_data(const FrameHeader& header, const BulkRange& rang
   }
   const Slice* slice = queue_.find(SliceId{header.request_id});
   if (slice == nullptr) return {};  // given up long ago
+  const auto sent = sent_.find(header.request_id);
+  if (sent == sent_.end() || sent->second != &from) return {Code::kCorrupt, "data for what was not asked here"};
   if (slice->op != TransferRequest::Op::kRead) return {Code::kCorrupt, "a write was answered with data"};
   if (slice->local.size() != range.length) return {Code::kCorrupt, "a read was answered with another length"};
   to = queue_.landing(SliceId{header.request_id}).data();
@@ -148,6 +195,7 @@ Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, co
   landings_.erase(found);
   if (header.kind == FrameKind::kData) {
     MC_RETURN_IF_ERROR(landing.status);
+    sent_.erase(header.request_id);
     queue_.on_slice_done(SliceId{header.request_id}, {});
     return {};
   }
@@ -187,13 +235,15 @@ void TcpTransport::take_back(std::uint64_t request_id) {
 }
 
 void TcpTransport::close(const Status& reason, bool tell) {
-  for (const auto& connection : connections_) connection->close(reason, tell);
+  connections_.close_all(reason, tell);
   for (const auto& [connection, landing] : landings_) {
     if (landing.kind == FrameKind::kWrite && landing.status.ok()) context_.segments.release(landing.segment);
   }
   landings_.clear();
   for (const auto& [request_id, answer] : answers_) context_.segments.release(answer.segment);
   answers_.clear();
+  sent_.clear();
+  stranded_.clear();
 }
 
 }  // namespace mooncake::transfer

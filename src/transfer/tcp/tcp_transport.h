@@ -4,7 +4,10 @@
 // answers done. A read is answered by a data frame that lands in the range that asked. Slices go to the connection with
 // the least waiting, so large transfers spread over all of them. What lands, and what is being sent, can be let go at
 // once: late bytes are thrown away, unsent ones are copied.
-// Loop thread only.
+//
+// When a connection is lost its slices wait until the peer has said that nothing of it can reach its memory any more;
+// then they begin again on another. Both ways a slice moves the same bytes to the same place, so it may move them
+// twice. Loop thread only.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -16,6 +19,7 @@
 #include "transfer/connection.h"
 #include "transfer/context.h"
 #include "transfer/slice_queue.h"
+#include "transfer/tcp/connection_set.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
@@ -29,11 +33,14 @@ class TcpTransport final : public Transport {
   TcpTransport(Context& context, SliceQueue& queue, std::string peer)
       : context_(context), queue_(queue), peer_(std::move(peer)) {}
 
-  void add(std::shared_ptr<Connection> connection) { connections_.push_back(std::move(connection)); }
-  [[nodiscard]] std::size_t connection_count() const { return connections_.size(); }
-  [[nodiscard]] bool owns(const Connection& connection) const;
-  /// The connection that carries messages, in order. There is one.
-  Connection& control() { return *connections_.front(); }
+  ConnectionSet& connections() { return connections_; }
+  /// The connection is over: it is taken out, what the peer asked on it is let go of, and our slices on it wait for
+  /// begin_again(). @return its names; id 0 if it is not one of ours.
+  Link lose(Connection& connection);
+  /// Nothing of that lost connection can reach the peer's memory any more.
+  void begin_again(std::uint64_t connection_id);
+  /// True while slices or answers are under way.
+  [[nodiscard]] bool busy() const { return !sent_.empty() || !answers_.empty(); }
 
   [[nodiscard]] std::string_view name() const override { return "tcp"; }
   void start(SliceId id, const Slice& slice) override;
@@ -42,6 +49,8 @@ class TcpTransport final : public Transport {
   /// The frames of this transport, as Connection::Handler describes. A failure is a reason to end the connection.
   Status on_read(Connection& from, const FrameHeader& header, std::string_view payload);
   Status on_done(const FrameHeader& header, std::string_view payload);
+  /// The peer gives up a read: what of the answer has not begun to go out does not.
+  void on_cancel(std::uint64_t request_id);
   std::byte* on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range);
   Status on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range);
   void on_bulk_sent(const FrameHeader& header);
@@ -66,19 +75,20 @@ class TcpTransport final : public Transport {
     std::size_t bytes = 0;
   };
 
-  Connection& least_busy();
+  void send(SliceId id, const Slice& slice);
   void take_back(std::uint64_t request_id);
   void divert_data(std::uint64_t request_id);
-  Status begin_data(const FrameHeader& header, const BulkRange& range, std::byte*& to);
+  Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, std::byte*& to);
   static void send_done(Connection& to, std::uint64_t request_id, const Status& status);
 
   Context& context_;
   SliceQueue& queue_;
   const std::string peer_;
-  std::vector<std::shared_ptr<Connection>> connections_;  // shared: see Connection
+  ConnectionSet connections_;
+  absl::flat_hash_map<std::uint64_t, Connection*> sent_;  // our slices, by request id; null: waits for begin_again()
+  absl::flat_hash_map<std::uint64_t, std::vector<std::uint64_t>> stranded_;  // those, by lost connection
   absl::flat_hash_map<Connection*, Landing> landings_;
   absl::flat_hash_map<std::uint64_t, Answer> answers_;
-  std::size_t next_read_ = 0;
 };
 
 }  // namespace mooncake::transfer

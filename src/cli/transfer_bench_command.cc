@@ -1,0 +1,49 @@
+// `mooncake transfer bench`: the sweep of `bench transfer` against a `transfer serve` that runs somewhere else.
+#include <csignal>
+
+#include "cli/bench_progress.h"
+#include "cli/bench_transfer/sweep_options.h"
+#include "cli/bench_transfer/transfer_report.h"
+#include "cli/tool_commands.h"
+
+namespace mooncake::cli {
+namespace {
+
+constexpr std::string_view kSection = "transfer_bench";
+
+Status measure(const std::string& peer, const SweepPlan& plan, TransferReport& report) {
+  const std::size_t cells = plan.transports.size() * plan.shapes().size();
+  BenchProgress bar;
+  std::size_t done = 0;
+  const auto progress = [&](std::string_view what) {
+    bar.show(static_cast<double>(done++) / static_cast<double>(cells), what);
+  };
+  for (const std::string& transport : plan.transports) {
+    MC_ASSIGN_OR_RETURN(const std::unique_ptr<TransferClient> client,
+                        TransferClient::connect(peer, transport == "shm"));
+    MC_RETURN_IF_ERROR(check_room(client->remote(), plan));
+    MC_RETURN_IF_ERROR(client->allocate_local(plan.bytes_max()));
+    MC_ASSIGN_OR_RETURN(std::vector<SweepCell> swept, run_sweep(*client, transport, plan, progress));
+    std::ranges::move(swept, std::back_inserter(report.sweep));
+  }
+  return {};
+}
+
+}  // namespace
+
+int run_transfer_bench(const Invocation& invocation) {
+  std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error code, not a signal
+  const Config& config = invocation.config;
+  auto plan = sweep_plan(config, kSection, {"shm", "tcp"});
+  if (!plan.ok()) return (void)fail(plan.status()), kExitUsage;
+  TransferReport report{.benchmark = "transfer sweep",
+                        .settings = sweep_settings(config, kSection),
+                        .sweep = {},
+                        .targets = {},
+                        .rounds = {}};
+  Status status = measure(config.text("transfer_bench.peer"), *plan, report);
+  if (status.ok()) status = publish_transfer(report, config.text("transfer_bench.json"));
+  return status.ok() ? kExitOk : fail(status);
+}
+
+}  // namespace mooncake::cli

@@ -1,0 +1,40 @@
+#include "transfer/message_log.h"
+
+#include <fmt/format.h>
+
+namespace mooncake::transfer {
+
+void MessageLog::append(const FrameHeader& header, std::string payload) {
+  bytes_ += kHeaderBytes + payload.size();
+  kept_.push_back({header, std::move(payload)});
+}
+
+OutFrame MessageLog::next() {
+  CHECK(has_next());
+  const Kept& kept = kept_[sent_ - acked_];
+  ++sent_;
+  return OutFrame::make(kept.header, {}, {}, as_bytes(kept.payload));
+}
+
+Status MessageLog::acknowledged(std::uint64_t count) {
+  if (count > sent_) {
+    return {Code::kCorrupt, fmt::format("the peer says that it has {} messages, of {} that were sent", count, sent_)};
+  }
+  for (; acked_ < count; ++acked_) {
+    bytes_ -= kHeaderBytes + kept_.front().payload.size();
+    kept_.pop_front();
+  }
+  return {};
+}
+
+bool MessageCount::arrived(std::size_t bytes) {
+  ++total_;
+  ++since_;
+  bytes_since_ += bytes;
+  if (since_ < kAckMessages && bytes_since_ < kAckBytes) return false;
+  since_ = 0;
+  bytes_since_ = 0;
+  return true;
+}
+
+}  // namespace mooncake::transfer

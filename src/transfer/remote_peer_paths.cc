@@ -1,0 +1,113 @@
+// How a RemotePeer goes on when one of its connections is lost. See remote_peer.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "transfer/remote_peer.h"
+
+namespace mooncake::transfer {
+
+void RemotePeer::lose(Connection& connection, const Status& why) {
+  const std::shared_ptr<RemotePeer> self = shared_from_this();  // the engine may drop us in end()
+  const Link link = tcp_->lose(connection);
+  CHECK(link.id != 0);
+  if (tcp_->connections().size() == 0) return end(lost(why.message()));
+  context_.stats.connection_lost(hello_.node_name, tcp_->name());
+  log_debug("transfer: a connection to {} is lost: {}", display_name(), why.message());
+  if (messenger_ == &connection) {
+    messenger_ = nullptr;
+    messenger_fence_ = link.id;
+  }
+  fence(link.id, link.rail);
+  if (link.dialled) hooks_.connection_lost(handle_, link.rail);
+}
+
+/// The peer may be copying from our memory: what it was asked to copy goes by tcp when it has stopped.
+void RemotePeer::lose_shm(const Status& why) {
+  log_warn("transfer: no shm with {} any more: {}", display_name(), why.message());
+  context_.stats.connection_lost(hello_.node_name, shm_->name());
+  shm_->stop(why);
+  decided(true, false);
+  fence(shm_link_, kNoRail);
+}
+
+void RemotePeer::fence(std::uint64_t connection_id, std::uint8_t rail) {
+  fences_.insert(connection_id);
+  send_fences(rail);  // those before, too: they may have gone by this connection
+}
+
+void RemotePeer::send_fences(std::uint8_t avoid_rail) {
+  Connection& carrier = tcp_->connections().steady(avoid_rail);
+  for (const std::uint64_t id : fences_) {
+    carrier.send(OutFrame::make({.kind = FrameKind::kFence, .request_id = id}));
+  }
+  watch_paths();
+}
+
+void RemotePeer::send_count(Connection& to, FrameKind kind, std::uint64_t id) {
+  std::array<std::byte, 8> count;
+  store_le(count.data(), heard_.total());
+  to.send(OutFrame::make({.kind = kind, .request_id = id}, count));
+}
+
+Status RemotePeer::on_fence(Connection& from, std::uint64_t connection_id) {
+  const Status why(Code::kPeerLost, "the peer has given it up");
+  if (Connection* lost = tcp_->connections().find(connection_id)) {
+    if (lost == &from) return {Code::kCorrupt, "a connection cannot fence itself"};
+    lost->close(why, false);
+    lose(*lost, why);
+  } else if (shm_ && connection_id == shm_link_) {
+    if (shm_->open()) lose_shm(why);
+  } else if (!fences_.contains(connection_id)) {
+    unknown_.push_back(connection_id);
+    if (unknown_.size() > kFencedUnknownMax) unknown_.pop_front();
+  }
+  send_count(from, FrameKind::kFenced, connection_id);
+  return {};
+}
+
+Status RemotePeer::on_fenced(std::uint64_t connection_id, std::string_view payload) {
+  MC_ASSIGN_OR_RETURN(const std::uint64_t heard, decode_count(as_bytes(payload)));
+  if (fences_.erase(connection_id) == 0) return {};  // asked twice
+  if (connection_id == messenger_fence_) {
+    MC_RETURN_IF_ERROR(to_send_.acknowledged(heard));
+    to_send_.rewind();
+    messenger_fence_ = 0;
+    messenger_ = &tcp_->connections().steady();
+    send_messages();
+  }
+  tcp_->begin_again(connection_id);
+  if (connection_id == shm_link_) {
+    const std::unique_ptr<ShmTransport> over = std::move(shm_);
+    shm_link_ = 0;
+    over->close({Code::kPeerLost, "the peer has stopped copying"});
+    queue_.begin_again(*over);
+  }
+  return {};
+}
+
+void RemotePeer::watch_paths() {
+  if (watching_ || state_ != State::kLive) return;
+  watching_ = true;
+  context_.loop->post_at(context_.loop->clock().now() + kPathCheck, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->state_ == State::kLive) self->check_paths();
+  });
+}
+
+void RemotePeer::check_paths() {
+  watching_ = false;
+  const ConnectionSet::Check check = tcp_->connections().check(context_.loop->clock().now());
+  if (check.silence_min >= kPeerSilence) {
+    return end(lost(fmt::format("it has acknowledged nothing for {} ms", kPeerSilence.count())));
+  }
+  if (check.silent != nullptr) {
+    const Status why(Code::kPeerLost, fmt::format("nothing was acknowledged for {} ms", kRailSilence.count()));
+    check.silent->close(why, false);
+    lose(*check.silent, why);
+  }
+  if (state_ == State::kLive && (check.waiting || tcp_->busy())) watch_paths();
+}
+
+}  // namespace mooncake::transfer

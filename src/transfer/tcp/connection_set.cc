@@ -1,0 +1,65 @@
+#include "transfer/tcp/connection_set.h"
+
+#include <algorithm>
+
+namespace mooncake::transfer {
+
+void ConnectionSet::add(std::shared_ptr<Connection> connection, const Link& link) {
+  members_.push_back({.connection = std::move(connection), .link = link, .acks = {}});
+}
+
+Link ConnectionSet::remove(const Connection& connection) {
+  const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.connection.get() == &connection; });
+  if (found == members_.end()) return {};
+  const Link link = found->link;
+  members_.erase(found);
+  return link;
+}
+
+std::size_t ConnectionSet::size_on(std::uint8_t rail) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(members_, [&](const Member& m) { return m.link.rail == rail; }));
+}
+
+bool ConnectionSet::contains(const Connection& connection) const {
+  return std::ranges::any_of(members_, [&](const Member& m) { return m.connection.get() == &connection; });
+}
+
+Connection* ConnectionSet::find(std::uint64_t id) const {
+  const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.link.id == id; });
+  return found == members_.end() ? nullptr : found->connection.get();
+}
+
+Connection& ConnectionSet::least_busy() const {
+  const auto queued = [](const Member& m) { return m.connection->queued_bytes(); };
+  return *std::ranges::min_element(members_.rbegin(), members_.rend(), {}, queued)->connection;
+}
+
+Connection& ConnectionSet::next() { return *members_[turn_++ % members_.size()].connection; }
+
+Connection& ConnectionSet::steady(std::uint8_t avoid) const {
+  const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.link.rail != avoid; });
+  return *(found == members_.end() ? members_.front() : *found).connection;
+}
+
+ConnectionSet::Check ConnectionSet::check(Instant now) {
+  Check result;
+  Nanos silence_max{0};
+  for (Member& member : members_) {
+    const AckState state = read_ack_state(member.connection->fd());
+    const Nanos silence = member.acks.silence(state, now);
+    result.waiting = result.waiting || state.waiting || member.connection->queued_bytes() > 0;
+    result.silence_min = std::min(result.silence_min, silence);
+    if (silence < kRailSilence || silence <= silence_max) continue;
+    silence_max = silence;
+    result.silent = member.connection.get();
+  }
+  if (result.silence_min >= kRailSilence) result.silent = nullptr;
+  return result;
+}
+
+void ConnectionSet::close_all(const Status& reason, bool tell) {
+  for (const Member& member : members_) member.connection->close(reason, tell);
+}
+
+}  // namespace mooncake::transfer
