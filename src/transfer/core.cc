@@ -45,6 +45,7 @@ Status Core::start() {
       log_warn("transfer: no shm: {}", listening.status().to_string());
     }
   }
+  // The fabric is inside the trust boundary: what must not trust its network has to refuse this, too.
   if (!config.rdma_devices.empty() && config.rdma_devices != "none") {
     MC_ASSIGN_OR_RETURN(context_.rdma, RdmaHost::open(config.rdma_devices, context_.segments, context_.pools));
   }

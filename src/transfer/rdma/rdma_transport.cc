@@ -2,16 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/log.h"
-#include "transfer/rail/rail_weights.h"
 
 namespace mooncake::transfer {
 namespace {
-
-/// What a rail across costs where a straight one costs 1: it is taken when no straight one can carry the slice.
-constexpr double kCrossWeight = 1e6;
 
 bool is_write(const Slice& slice) { return slice.op == TransferRequest::Op::kWrite; }
 
@@ -30,7 +24,7 @@ RdmaTransport::RdmaTransport(Context& context, RdmaHost& host, SliceQueue& queue
                 this->send(frame, id, std::move(payload), code, flags);
               }) {
   host_.add(*this);
-  this->send(RdmaFrame::kPorts, 0, encode_rdma_ports(host_.addresses()));
+  tell_ports();
 }
 
 RdmaTransport::~RdmaTransport() { close(); }
@@ -51,56 +45,27 @@ void RdmaTransport::send(RdmaFrame frame, std::uint64_t id, std::string payload,
         std::move(payload));
 }
 
-// --- Rails.
-
-void RdmaTransport::lay_rails(std::size_t remote_ports) {
-  const std::size_t local_ports = host_.ports().size();
-  for (std::size_t local = 0; local < local_ports; ++local) {
-    for (std::size_t remote = 0; remote < remote_ports; ++remote) {
-      const bool straight = local % remote_ports == remote % local_ports;
-      // The straight ones first, should there be more than can be planned.
-      rails_.insert(straight ? rails_.begin() : rails_.end(), Rail{.local = local, .remote = remote});
-    }
-  }
-  rails_.resize(std::min(rails_.size(), kRailsMax));
-  planner_.emplace(*RailPlanner::create(rails_.size(), kRdmaSlices));
-}
-
-/// A port goes with the port of the same place at the other side, as long as there is such a rail: clusters that have a
-/// network for each rail connect them so, and nothing else.
-void RdmaTransport::weigh_rails() {
-  weights_.assign(rails_.size(), kNoRail);
-  for (std::size_t i = 0; i < rails_.size(); ++i) {
-    const RdmaAddress& local = host_.ports()[rails_[i].local].state().address;
-    const RdmaAddress& remote = remote_[rails_[i].remote];
-    if (!local.up || !remote.up || local.infiniband != remote.infiniband) continue;
-    const bool straight = rails_[i].local % remote_.size() == rails_[i].remote % host_.ports().size();
-    weights_[i] = straight ? 1 : kCrossWeight;
-  }
-}
-
-bool RdmaTransport::carries(const Slice& /*slice*/) const {
-  return std::ranges::any_of(weights_, [](double weight) { return weight != kNoRail; });
-}
+// --- Ports.
 
 Status RdmaTransport::on_ports(ConstByteSpan payload) {
   MC_ASSIGN_OR_RETURN(std::vector<RdmaAddress> ports, decode_rdma_ports(payload));
-  if (ready() && ports.size() != remote_.size()) return {Code::kCorrupt, "the number of RDMA ports has changed"};
-  if (!ready()) lay_rails(ports.size());
-  const std::vector<RdmaAddress> before = std::exchange(remote_, std::move(ports));
-  weigh_rails();
-  if (before.empty()) return {};
-  fail_endpoints([&](const Rail& each) { return before[each.remote] != remote_[each.remote]; },
+  const std::vector<RdmaAddress> before = rails_.remote();
+  MC_RETURN_IF_ERROR(rails_.set_remote(std::move(ports)));
+  fail_endpoints([&](const RdmaRails::Rail& rail) { return before[rail.remote] != rails_.remote()[rail.remote]; },
                  {Code::kUnavailable, "the peer's port has changed"});
   return {};
 }
 
 void RdmaTransport::on_ports_changed() {
-  send(RdmaFrame::kPorts, 0, encode_rdma_ports(host_.addresses()));
+  tell_ports();
   server_.on_ports_changed();
-  weigh_rails();
-  fail_endpoints([this](const Rail& each) { return !host_.ports()[each.local].state().address.up; },
+  fail_endpoints([this](const RdmaRails::Rail& rail) { return !host_.ports()[rail.local].state().address.up; },
                  {Code::kUnavailable, "the port is down"});
+}
+
+void RdmaTransport::tell_ports() {
+  rails_.set_local(host_.addresses());
+  send(RdmaFrame::kPorts, 0, encode_rdma_ports(host_.addresses()));
 }
 
 // --- Endpoints.
@@ -116,11 +81,11 @@ OpenedEndpoint::Hooks RdmaTransport::endpoint_hooks(std::uint64_t endpoint) {
               }};
 }
 
-Result<OpenedEndpoint*> RdmaTransport::endpoint_on(RailId id_of_rail) {
-  Rail& on = rail(id_of_rail);
+Result<OpenedEndpoint*> RdmaTransport::endpoint_on(RailId rail) {
+  RdmaRails::Rail& on = rails_[rail];
   if (on.endpoint != 0) return endpoints_.at(on.endpoint).get();
   MC_ASSIGN_OR_RETURN(const std::uint64_t id, host_.take_place(*this));
-  auto made = std::make_unique<OpenedEndpoint>(host_, *context_.loop, id_of_rail, endpoint_hooks(id));
+  auto made = std::make_unique<OpenedEndpoint>(host_, *context_.loop, rail, endpoint_hooks(id));
   const Result<RdmaEnd> end = made->open(host_.ports()[on.local]);
   if (!end.ok()) {
     host_.free_place(id);
@@ -158,10 +123,10 @@ void RdmaTransport::fail_endpoint(std::uint64_t id, const Status& why) {
   close_endpoint(id, rail_failed);
 }
 
-void RdmaTransport::fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why) {
+void RdmaTransport::fail_endpoints(const std::function<bool(const RdmaRails::Rail&)>& match, const Status& why) {
   std::vector<std::uint64_t> failed;
-  for (const Rail& each : rails_) {
-    if (each.endpoint != 0 && match(each)) failed.push_back(each.endpoint);
+  for (const RdmaRails::Rail& rail : rails_.all()) {
+    if (rail.endpoint != 0 && match(rail)) failed.push_back(rail.endpoint);
   }
   for (const std::uint64_t id : failed) {
     log_info("transfer: an RDMA endpoint to {} ends: {}", peer_, why.message());
@@ -173,11 +138,12 @@ void RdmaTransport::fail_endpoints(const std::function<bool(const Rail&)>& match
 void RdmaTransport::close_endpoint(std::uint64_t id, bool rail_failed) {
   const auto found = endpoints_.find(id);
   if (found == endpoints_.end()) return;
-  const std::unique_ptr<OpenedEndpoint> endpoint = std::move(found->second);
+  std::unique_ptr<OpenedEndpoint> endpoint = std::move(found->second);
   endpoints_.erase(found);
-  rail(endpoint->rail()).endpoint = 0;
+  rails_[endpoint->rail()].endpoint = 0;
   host_.free_place(id);
-  endpoint->close();  // from here on no device touches the memory of its slices
+  endpoint->close();                                         // from here on no device touches the memory of its slices
+  context_.loop->post([endpoint = std::move(endpoint)] {});  // this may be inside a call of it
   send(RdmaFrame::kClose, id);
   std::vector<std::uint64_t> lost;
   for (const auto& [slice, move] : moves_) {
@@ -216,10 +182,10 @@ void RdmaTransport::start(SliceId id, const Slice& slice) {
 /// Begins the slice on a rail that it has not been on. False: there is none, or the memory cannot be registered.
 bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
   const std::size_t bytes = move.slice.local.size();
-  const Result<RailId> chosen = planner_->start_again(bytes, weights_, move.tried, context_.loop->clock().now());
-  if (!chosen.ok()) return false;
-  if (!enter_rail(*chosen, move)) {
-    planner_->on_abandoned(*chosen, bytes, context_.loop->clock().now());
+  const Result<RailId> rail = rails_.start(bytes, move.tried, context_.loop->clock().now());
+  if (!rail.ok()) return false;
+  if (!enter(*rail, move)) {
+    rails_.leave(*rail, bytes, Verdict::kNone, context_.loop->clock().now());
     return false;
   }
   OpenedEndpoint& endpoint = *endpoints_.at(move.endpoint);
@@ -232,18 +198,19 @@ bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
   return true;
 }
 
-bool RdmaTransport::enter_rail(RailId id, Move& move) {
-  Result<RegistrationPtr> registration = host_.registration(*host_.ports()[rail(id).local].device, move.slice.local);
+bool RdmaTransport::enter(RailId rail, Move& move) {
+  Result<RegistrationPtr> registration =
+      host_.registration(*host_.ports()[rails_[rail].local].device, move.slice.local);
   if (!registration.ok()) return false;
-  const Result<OpenedEndpoint*> endpoint = endpoint_on(id);
+  const Result<OpenedEndpoint*> endpoint = endpoint_on(rail);
   if (!endpoint.ok()) {
     log_debug("transfer: no RDMA endpoint to {}: {}", peer_, endpoint.status().to_string());
     return false;
   }
   move.registration = std::move(*registration);
-  move.rail = id;
-  move.endpoint = rail(id).endpoint;
-  move.tried.set(static_cast<std::size_t>(id));
+  move.rail = rail;
+  move.endpoint = rails_[rail].endpoint;
+  move.tried.set(static_cast<std::size_t>(rail));
   ++move.tries;
   ++(*endpoint)->slices;
   host_.use_place(move.endpoint);
@@ -333,16 +300,7 @@ void RdmaTransport::leave_rail(Move& move, Verdict verdict) {
   if (move.endpoint == 0) return;
   const auto found = endpoints_.find(std::exchange(move.endpoint, 0));
   if (found != endpoints_.end()) --found->second->slices;
-  const std::size_t bytes = move.slice.local.size();
-  const Instant now = context_.loop->clock().now();
-  switch (verdict) {
-    case Verdict::kDone:
-      return planner_->on_done(move.rail, bytes, now);
-    case Verdict::kFailed:
-      return planner_->on_failed(move.rail, bytes, now);
-    case Verdict::kNone:
-      return planner_->on_abandoned(move.rail, bytes, now);
-  }
+  rails_.leave(move.rail, move.slice.local.size(), verdict, context_.loop->clock().now());
 }
 
 void RdmaTransport::try_again(std::uint64_t id) {

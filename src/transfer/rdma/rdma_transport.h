@@ -23,9 +23,9 @@
 #include <vector>
 
 #include "transfer/context.h"
-#include "transfer/rail/rail_planner.h"
 #include "transfer/rdma/grant_server.h"
 #include "transfer/rdma/opened_endpoint.h"
+#include "transfer/rdma/rdma_rails.h"
 #include "transfer/slice_queue.h"
 #include "transfer/transport.h"
 
@@ -43,9 +43,9 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   ~RdmaTransport() override;
 
   /// The peer has said which ports it has.
-  [[nodiscard]] bool ready() const { return !remote_.empty(); }
+  [[nodiscard]] bool ready() const { return rails_.known(); }
   /// True if there is a rail for it now. Whether its memory can be registered shows later.
-  [[nodiscard]] bool carries(const Slice& slice) const;
+  [[nodiscard]] bool carries(const Slice& /*slice*/) const { return rails_.any_up(); }
 
   [[nodiscard]] std::string_view name() const override { return "rdma"; }
   void start(SliceId id, const Slice& slice) override;
@@ -59,14 +59,7 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   void close();
 
  private:
-  /// A port here and one there.
-  struct Rail {
-    std::size_t local = 0;
-    std::size_t remote = 0;
-    std::uint64_t endpoint = 0;  ///< 0: none
-  };
-  /// What a slice tells of its rail when it leaves it.
-  enum class Verdict : std::uint8_t { kDone, kFailed, kNone };
+  using Verdict = RdmaRails::Verdict;
 
   enum class State : std::uint8_t {
     kOpening,     ///< waits for the endpoint
@@ -101,17 +94,15 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   Status on_lost_done(std::uint64_t id, const Status& status);
   void on_moved(std::uint64_t id);
 
-  void lay_rails(std::size_t remote_ports);
-  void weigh_rails();
-  Rail& rail(RailId id) { return rails_[static_cast<std::size_t>(id)]; }
+  void tell_ports();
   bool try_start(std::uint64_t id, Move& move);
-  bool enter_rail(RailId rail, Move& move);
+  bool enter(RailId rail, Move& move);
   Result<OpenedEndpoint*> endpoint_on(RailId rail);
   void ask(std::uint64_t id, Move& move);
   void close_endpoint(std::uint64_t endpoint, bool rail_failed);
   void fail_endpoint(std::uint64_t endpoint, const Status& why);
   void lose(std::uint64_t id, bool rail_failed);
-  void fail_endpoints(const std::function<bool(const Rail&)>& match, const Status& why);
+  void fail_endpoints(const std::function<bool(const RdmaRails::Rail&)>& match, const Status& why);
   void leave_rail(Move& move, Verdict verdict);
   void try_again(std::uint64_t id);
   void refuse(std::uint64_t id);
@@ -126,10 +117,7 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   const std::string peer_;
   Send send_;
   GrantServer server_;
-  std::vector<RdmaAddress> remote_;  // the peer's ports; empty until it has named them
-  std::vector<Rail> rails_;
-  std::vector<double> weights_;  // of the rails; kNoRail where a port is down
-  std::optional<RailPlanner> planner_;
+  RdmaRails rails_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<OpenedEndpoint>> endpoints_;
   Moves moves_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted tasks
