@@ -3,7 +3,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: help setup build demo test test-asan test-tsan test-soak fuzz bench bench-transfer bench-peers validate format tidy clean uninstall
+.PHONY: help setup build demo test test-asan test-tsan test-soak test-rdma fuzz bench bench-transfer bench-peers validate format tidy clean uninstall
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-tsan:  ## the same with the thread sanitizer
 
 test-soak:  ## the transfer engine while everything around it breaks, SOAK_SECONDS long (default 600)
 	@tools/setup --tests && tools/compile release transfer_soak && build/release/bin/transfer_soak $(or $(SOAK_SECONDS),600)
+
+test-rdma:  ## the transfer engine over soft-RoCE, in a guest of QEMU; no RDMA hardware is needed
+	@tools/setup --rdma && tools/rdma/test
 
 fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
 	@tools/setup --tests && tools/fuzz $(or $(FUZZ_SECONDS),60)

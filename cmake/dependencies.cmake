@@ -28,6 +28,9 @@ find_path(HWLOC_INCLUDE hwloc.h REQUIRED)
 find_library(HWLOC_LIBRARY hwloc REQUIRED)
 # io_uring for files and block devices: its rings are memory shared with the kernel, whose barriers are not ours to write.
 find_library(URING_LIBRARY uring REQUIRED)
+# RDMA verbs: types and inline functions only. The library is opened at run time where there is an RDMA device, so that
+# the binary runs where it is not installed.
+find_path(VERBS_INCLUDE infiniband/verbs.h REQUIRED)
 # Unit tests.
 find_package(GTest 1.12 REQUIRED)
 

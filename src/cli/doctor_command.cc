@@ -1,6 +1,7 @@
 // `mooncake doctor`: whether this machine can run a cluster. Each line is one finding: what, whether it will do, and
 // what to do if not.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "cli/tool_commands.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
+#include "transfer/rdma/rdma_host.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::cli {
@@ -121,6 +123,22 @@ Finding check_cross_memory() {
           fmt::format("{}: memory outside the pools goes over tcp", std::strerror(errno))};
 }
 
+Finding check_rdma() {
+  transfer::SegmentTable segments(1);
+  const transfer::PoolSet pools;
+  const auto host = transfer::RdmaHost::open("auto", segments, pools);
+  if (!host.ok()) return {Grade::kPoor, "RDMA", host.status().message()};
+  if (*host == nullptr) return {Grade::kGood, "RDMA", "no device: blocks go over tcp between hosts"};
+  std::vector<std::string> ports;
+  bool all_up = true;
+  for (const transfer::RdmaHost::Port& port : (*host)->ports()) {
+    const bool up = port.state().address.up;
+    ports.push_back(fmt::format("{} port {} {}", port.device->name(), port.state().number, up ? "up" : "down"));
+    all_up = all_up && up;
+  }
+  return {all_up ? Grade::kGood : Grade::kPoor, "RDMA", fmt::format("{}", fmt::join(ports, ", "))};
+}
+
 }  // namespace
 
 int run_doctor(const Invocation& invocation) {
@@ -130,7 +148,8 @@ int run_doctor(const Invocation& invocation) {
                                          check_cpu(),
                                          check_model(invocation),
                                          check_shared_memory(),
-                                         check_cross_memory()};
+                                         check_cross_memory(),
+                                         check_rdma()};
   bool bad = false;
   for (const Finding& finding : findings) {
     const std::array<std::string_view, 3> marks = {"ok  ", "poor", "BAD "};

@@ -162,6 +162,8 @@ void add_process(Table& table, std::string_view name) {
   table.text("listen", "127.0.0.1:0", "Where its transfer engine listens; port 0 takes a free one.");
   table.text("cluster_id", "default", "Processes with another cluster id are refused.");
   add_auth(table);
+  table.text("rdma_devices", "auto",
+             "RDMA devices for bulk between hosts: auto (all there are), none, or names as in mlx5_0,mlx5_1.");
   table.text("log_file", "", "Where the log goes; empty: standard error.");
   add_log_level(table);
   table.integer("ready_fd", "-1", -1, 1'000'000,

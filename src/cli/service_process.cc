@@ -67,6 +67,7 @@ Result<std::unique_ptr<ServiceProcess>> ServiceProcess::create(const Config& con
   transfer.node_name = text("name");
   transfer.cluster_id = text("cluster_id");
   transfer.auth = auth_config(config, section);
+  transfer.rdma_devices = text("rdma_devices");
   MC_ASSIGN_OR_RETURN(process->transfer_, transfer::TransferEngine::create(std::move(transfer), *process->loop_));
   export_transfer_stats(*process->transfer_, process->metrics_);
   return process;

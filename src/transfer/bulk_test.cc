@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "transfer/rdma/test_rdma.h"
 #include "transfer/test_node.h"
 
 namespace mooncake::transfer {
@@ -17,15 +18,20 @@ struct Path {
   bool shm;
   bool pools;  // memory comes from allocate_shared()
   std::uint32_t connections = 2;
+  const char* rdma = "";  // devices
+
+  [[nodiscard]] TransferConfig config(const char* name) const {
+    return {.node_name = name, .connections_per_peer = connections, .enable_shm = shm, .rdma_devices = rdma};
+  }
 };
 
 class Bulk : public testing::TestWithParam<Path> {
  protected:
-  Bulk() : a_({.node_name = "a", .connections_per_peer = GetParam().connections, .enable_shm = GetParam().shm}) {
-    if (!GetParam().same_engine) {
-      b_ = std::make_unique<TestNode>(TransferConfig{
-          .node_name = "b", .connections_per_peer = GetParam().connections, .enable_shm = GetParam().shm});
-    }
+  Bulk() : a_(GetParam().config("a")) {
+    if (!GetParam().same_engine) b_ = std::make_unique<TestNode>(GetParam().config("b"));
+  }
+  void SetUp() override {
+    if (GetParam().rdma[0] != 0 && !has_rdma()) GTEST_SKIP() << kNoRdma;
   }
 
   TestNode& a() { return a_; }
@@ -74,7 +80,9 @@ class Bulk : public testing::TestWithParam<Path> {
 INSTANTIATE_TEST_SUITE_P(Paths, Bulk,
                          testing::Values(Path{"mem", true, true, false}, Path{"tcp", false, false, false},
                                          Path{"tcp", false, false, true, 1}, Path{"tcp", false, false, false, 5},
-                                         Path{"shm", false, true, true}, Path{"shm", false, true, false}),
+                                         Path{"shm", false, true, true}, Path{"shm", false, true, false},
+                                         Path{"rdma", false, false, true, 2, "auto"},
+                                         Path{"rdma", false, false, false, 2, "auto"}),
                          [](const testing::TestParamInfo<Path>& path) {
                            return std::string(path.param.transport) + (path.param.pools ? "Pools" : "Heap") +
                                   std::to_string(path.param.connections);

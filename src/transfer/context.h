@@ -9,6 +9,7 @@
 #include "transfer/auth/credentials.h"
 #include "transfer/frame.h"
 #include "transfer/handler_table.h"
+#include "transfer/rdma/rdma_host.h"
 #include "transfer/segment_table.h"
 #include "transfer/shm/pool_set.h"
 #include "transfer/stats_table.h"
@@ -37,7 +38,8 @@ struct Context {
   StatsTable stats;
   HandlerTable handlers;
   PoolSet pools;
-  Hello hello;  ///< ours; complete before the first connection
+  std::unique_ptr<RdmaHost> rdma;  ///< null: no RDMA; set before the loop starts, used on it
+  Hello hello;                     ///< ours; complete before the first connection
 
   /// TransferEngine::grant. From any thread.
   Result<Capability> grant(const BulkRange& range, Access access, PeerHandle to) {

@@ -39,7 +39,7 @@ Status Core::start() {
     MC_ASSIGN_OR_RETURN(std::string endpoint, listen_at(where));
     hello.rails.push_back(std::move(endpoint));
   }
-  if (config.enable_shm && shm_allowed(config.auth)) {
+  if (config.enable_shm && fabric_trusted(config.auth)) {
     const std::string socket = fmt::format("mooncake-{:016x}{:016x}", random_seed(), hello.epoch);
     if (Result<UniqueFd> listening = listen_unix(socket); listening.ok()) {
       unix_socket_ = std::move(*listening);
@@ -48,11 +48,18 @@ Status Core::start() {
       log_warn("transfer: no shm: {}", listening.status().to_string());
     }
   }
+  // The fabric is inside the trust boundary, so who must not trust its network goes without.
+  const bool wants_rdma = !config.rdma_devices.empty() && config.rdma_devices != "none";
+  if (wants_rdma && fabric_trusted(config.auth)) {
+    MC_ASSIGN_OR_RETURN(context_.rdma, RdmaHost::open(config.rdma_devices, context_.segments, context_.pools));
+  }
+  if (context_.rdma) hello.features |= kFeatureRdma;
   MC_ASSIGN_OR_RETURN(self_, directory_.add(hello.listen));
   context_.loop->start();
   started_ = true;
   context_.loop->post([this] {
     local_ = std::make_unique<LocalPeer>(context_, self_, post_reply());
+    if (context_.rdma) context_.rdma->start(*context_.loop);
     for (UniqueFd& socket : tcp_sockets_) listen_on(std::move(socket), false);
     if (unix_socket_.valid()) listen_on(std::move(unix_socket_), true);
   });
@@ -103,6 +110,7 @@ void Core::shut_down() {
       peer->end(why);
     }
     local_->end(why);
+    if (context_.rdma) context_.rdma->close();
     done.set_value();
   });
   done.get_future().wait();
@@ -189,6 +197,7 @@ void Core::revoke(SegmentHandle segment) {
   context_.loop->post([this, segment] {
     for (const auto& [handle, peer] : remotes_) peer->revoke(segment);
     local_->revoke(segment);
+    if (context_.rdma) context_.rdma->drop({.segment = segment});
   });
 }
 
@@ -196,6 +205,7 @@ void Core::pool_gone(std::uint64_t pool) {
   context_.loop->post([this, pool] {
     for (const auto& [handle, peer] : remotes_) peer->pool_gone(pool);
     local_->pool_gone(pool);
+    if (context_.rdma) context_.rdma->drop({.segment = {}, .pool = pool});
   });
 }
 

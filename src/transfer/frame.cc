@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, kFrameKindLast + 1> kKindNames = {
     "none",          "hello",    "close",      "call",      "reply",       "notify",      "write",
     "read",          "data",     "done",       "shm_off",   "shm_probe",   "shm_ready",   "shm_pool",
     "shm_pool_gone", "shm_pull", "shm_cancel", "shm_grant", "shm_granted", "shm_release", "ack",
-    "fence",         "fenced",   "cancel",     "joined",    "proof"};
+    "fence",         "fenced",   "cancel",     "joined",    "proof",       "rdma"};
 
 Status corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
 
@@ -93,6 +93,7 @@ std::uint64_t payload_bytes_max(FrameKind kind) {
       return kBulkFrameBytesMax;
     case FrameKind::kClose:
     case FrameKind::kDone:
+    case FrameKind::kRdma:
       return kReasonBytesMax;
     case FrameKind::kRead:
     case FrameKind::kShmGrant:

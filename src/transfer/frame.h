@@ -36,6 +36,7 @@
 //   ack, fenced    u64 count of messages that have come in all
 //   fence, cancel  empty; request id = connection, or that of a read
 //   shm_...        see below; they travel on the unix socket of the shm transport only (shm_off: on tcp)
+//   rdma           see rdma/rdma_frame.h; to peers whose hello has kFeatureRdma only
 //
 //   range          u32 segment index, u32 bytes of capability (0 or 56), u64 generation, u64 offset, u64 length, then
 //                  the capability, if there is one: see auth/capability.h
@@ -93,8 +94,9 @@ enum class FrameKind : std::uint8_t {
   kCancel = 23,       ///< gives up the read of that request id: what is not sent yet need not be; answered all the same
   kJoined = 24,       ///< u64: first on a connection from the side that accepted it: its session, as in hello
   kProof = 25,        ///< the sender holds the key
+  kRdma = 26,         ///< what two RDMA transports say; the argument tells them apart
 };
-inline constexpr std::uint8_t kFrameKindLast = 25;
+inline constexpr std::uint8_t kFrameKindLast = 26;
 
 /// On done: the range is fine, but this transport cannot reach it; use another.
 inline constexpr std::uint16_t kFlagOtherTransport = 1;
@@ -132,6 +134,9 @@ inline constexpr std::size_t kSourceBytes = 24;
 
 /// What a connection is for. Only a primary one may begin an epoch; the others join a peer that is there already.
 enum class ConnectionRole : std::uint8_t { kPrimary = 0, kExtra = 1, kShm = 2 };
+
+/// In a hello's features: this engine has RDMA ports, and understands rdma frames.
+inline constexpr std::uint32_t kFeatureRdma = 1;
 
 struct Hello {
   std::uint8_t version_min = kProtocolMin;

@@ -1,4 +1,4 @@
-// Engines in different processes: shm by mapped pools and by process_vm_readv, and peers that stop or are killed.
+// Engines in different processes: shm by mapped pools and by process_vm_readv, rdma, and peers that stop or are killed.
 //
 // Each test forks before it starts a thread of its own; the child is an engine that describes, fills and checks two
 // areas of its memory, one in a shared pool and one on its heap.
@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "transfer/rdma/test_rdma.h"
 #include "transfer/test_child.h"
 #include "transfer/test_node.h"
 
@@ -21,8 +22,8 @@ constexpr std::size_t kAreaBytes = 6u << 20;
 using Op = TransferRequest::Op;
 
 /// What the child does until it is killed.
-void child_main(const std::function<void(const std::string&)>& say) {
-  TestNode node({.node_name = "child"});
+void child_main(TransferConfig config, const std::function<void(const std::string&)>& say) {
+  TestNode node(std::move(config));
   std::vector<std::byte> heap(kAreaBytes);
   const std::array<ByteSpan, 2> areas = {*node->allocate_shared(kAreaBytes), ByteSpan(heap)};
   std::array<SegmentHandle, 2> segments;
@@ -52,10 +53,22 @@ void child_main(const std::function<void(const std::string&)>& say) {
   for (;;) ::pause();
 }
 
-class Processes : public testing::TestWithParam<bool> {
+struct Path {
+  bool pool;
+  bool rdma;
+
+  [[nodiscard]] TransferConfig config(const char* name) const {
+    return {.node_name = name, .enable_shm = !rdma, .rdma_devices = rdma ? "auto" : ""};
+  }
+};
+
+class Processes : public testing::TestWithParam<Path> {
  protected:
   /// Members in this order: the child forks before this process has threads.
-  Processes() : node_(std::make_unique<TestNode>(TransferConfig{.node_name = "parent"})) {}
+  Processes() : node_(std::make_unique<TestNode>(GetParam().config("parent"))) {}
+  void SetUp() override {
+    if (GetParam().rdma && !has_rdma()) GTEST_SKIP() << kNoRdma;
+  }
 
   std::string ask(std::uint16_t method, const std::string& payload) {
     return *(*node_)->call_and_wait(peer(), method, payload, soon());
@@ -79,18 +92,22 @@ class Processes : public testing::TestWithParam<bool> {
     return sum;
   }
 
-  TestChild child_{child_main};
+  TestChild child_{[config = GetParam().config("child")](const auto& say) { child_main(config, say); }};
   std::vector<std::byte> heap_;
   std::unique_ptr<TestNode> node_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Memory, Processes, testing::Bool(),
-                         [](const testing::TestParamInfo<bool>& memory) { return memory.param ? "Pool" : "Heap"; });
+INSTANTIATE_TEST_SUITE_P(Memory, Processes,
+                         testing::Values(Path{false, false}, Path{true, false}, Path{false, true}, Path{true, true}),
+                         [](const testing::TestParamInfo<Path>& path) {
+                           return std::string(path.param.pool ? "Pool" : "Heap") + (path.param.rdma ? "Rdma" : "");
+                         });
 
-TEST_P(Processes, ShmMovesTheRightBytesBothWaysAndBothSidesCountThem) {
+TEST_P(Processes, TheRightBytesMoveBothWaysAndBothSidesCountThem) {
   TestNode& node = *node_;
-  const std::string area = GetParam() ? "p" : "h";
-  const ByteSpan memory = local(GetParam());
+  const std::string area = GetParam().pool ? "p" : "h";
+  const std::string transport = GetParam().rdma ? "rdma" : "shm";
+  const ByteSpan memory = local(GetParam().pool);
   static_cast<void>(*node->register_memory(memory, Access::kNone));
   const SegmentHandle remote = segment(area);
 
@@ -104,14 +121,14 @@ TEST_P(Processes, ShmMovesTheRightBytesBothWaysAndBothSidesCountThem) {
   ASSERT_TRUE(node->submit_and_wait(peer(), std::span(&read, 1), soon()).ok());
   EXPECT_TRUE(std::ranges::equal(memory, noise(kAreaBytes, 6)));
 
-  EXPECT_EQ(bytes("shm"), 2 * kAreaBytes);
+  EXPECT_EQ(bytes(transport), 2 * kAreaBytes);
   EXPECT_EQ(bytes("tcp"), 0u);
-  EXPECT_TRUE(eventually([&] { return ask(kBytes, "shm") == std::to_string(2 * kAreaBytes); }));
+  EXPECT_TRUE(eventually([&] { return ask(kBytes, transport) == std::to_string(2 * kAreaBytes); }));
 }
 
 TEST_P(Processes, KilledPeerFailsItsCallsAndBatchesPromptly) {
   TestNode& node = *node_;
-  const ByteSpan memory = local(GetParam());
+  const ByteSpan memory = local(GetParam().pool);
   static_cast<void>(*node->register_memory(memory, Access::kNone));
   const SegmentHandle remote = segment("p");
   Later<PeerHandle> lost;
@@ -138,9 +155,9 @@ TEST_P(Processes, KilledPeerFailsItsCallsAndBatchesPromptly) {
   EXPECT_EQ(node->call_and_wait(peer(), kCrc, "p", soon()).status().code(), Code::kUnavailable);
 }
 
-TEST_P(Processes, StoppedPeerKeepsAWriteQuarantinedUntilItIsGone) {
+TEST_P(Processes, StoppedPeerKeepsAWriteQuarantinedAsLongAsItMayReadIt) {
   TestNode& node = *node_;
-  const ByteSpan memory = local(GetParam());
+  const ByteSpan memory = local(GetParam().pool);
   const SegmentHandle near = *node->register_memory(memory, Access::kNone);
   const SegmentHandle remote = segment("p");
   const PeerHandle child = peer();
@@ -155,16 +172,18 @@ TEST_P(Processes, StoppedPeerKeepsAWriteQuarantinedUntilItIsGone) {
   ASSERT_TRUE(node->unregister_memory(near, [set = gone.setter()] { set(true); }).ok());
   // A call with a later deadline ends, so the batch's has passed too.
   EXPECT_EQ(node->call_and_wait(child, kCrc, "p", in(Millis(600))).status().code(), Code::kDeadlineExceeded);
-  EXPECT_FALSE(done.ready());  // the peer could still read the memory
-  EXPECT_FALSE(gone.ready());
-  child_.kill();
+  if (!GetParam().rdma) {
+    EXPECT_FALSE(done.ready());  // the peer could still read the memory
+    EXPECT_FALSE(gone.ready());
+    child_.kill();
+  }  // else only this side could, and had no grant yet
   EXPECT_EQ(done.get().code(), Code::kDeadlineExceeded);
   EXPECT_TRUE(gone.get());
 }
 
 TEST_P(Processes, EngineThatTakesThePortOfAKilledProcessIsAnotherPeer) {
   TestNode& node = *node_;
-  const ByteSpan memory = local(GetParam());
+  const ByteSpan memory = local(GetParam().pool);
   static_cast<void>(*node->register_memory(memory, Access::kNone));
   const SegmentHandle old = segment("p");
   const PeerHandle first = peer();

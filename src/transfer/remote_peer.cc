@@ -18,6 +18,7 @@ SliceQueue::Hooks RemotePeer::queue_hooks() {
   return {
       .choose = [this](const Slice& slice, const Transport* refused) -> Transport* {
         if (shm_ && refused == nullptr && shm_->carries(slice)) return shm_.get();
+        if (rdma_ && refused != rdma_.get() && rdma_->carries(slice)) return rdma_.get();
         watch_paths();
         return tcp_.get();
       },
@@ -30,7 +31,10 @@ SliceQueue::Hooks RemotePeer::queue_hooks() {
       .forget_notify = [this](std::uint64_t id) { calls_.forget(id); },
       .next_id = [this] { return ++last_id_; },
       .peer_name = [this]() -> std::string_view { return state_ == State::kConnecting ? name_ : hello_.node_name; },
-      .transport_name = [this]() -> std::string_view { return shm_ && shm_->ready() ? "shm" : "tcp"; },
+      .transport_name = [this]() -> std::string_view {
+        if (shm_ && shm_->ready()) return "shm";
+        return rdma_ && rdma_->ready() ? "rdma" : "tcp";
+      },
   };
 }
 
@@ -55,12 +59,29 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   tcp_ = std::make_unique<TcpTransport>(context_, queue_, handle_, hello_.node_name, rails);
   messenger_ = connection.get();
   add(std::move(connection), link);
+  begin_rdma();
   send_messages();
-  if (!wants_shm()) return queue_.open();
-  context_.loop->post_at(context_.loop->clock().now() + kShmWait, [weak = weak_from_this()] {
+  decided(!wants_shm(), !rdma_);
+  if (shm_decided_ && rdma_decided_) return;
+  context_.loop->post_at(context_.loop->clock().now() + kPathsWait, [weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (self && self->state_ == State::kLive) self->queue_.open();
+    if (self && self->state_ == State::kLive) self->decided(true, true);
   });
+}
+
+void RemotePeer::begin_rdma() {
+  if (!context_.rdma || (hello_.features & kFeatureRdma) == 0) return;
+  rdma_ = std::make_unique<RdmaTransport>(context_, *context_.rdma, queue_, handle_, hello_.node_name,
+                                          [this](const FrameHeader& header, std::string payload) {
+                                            to_send_.append(header, std::move(payload));
+                                            send_messages();
+                                          });
+}
+
+void RemotePeer::decided(bool shm, bool rdma) {
+  shm_decided_ = shm_decided_ || shm;
+  rdma_decided_ = rdma_decided_ || rdma;
+  if (shm_decided_ && rdma_decided_) queue_.open();
 }
 
 void RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
@@ -93,7 +114,7 @@ void RemotePeer::add_shm(std::shared_ptr<Connection> connection, const Link& lin
 
 void RemotePeer::no_shm(bool tell) {
   if (tell) send_message(FrameKind::kShmOff, 0, 0, {});
-  queue_.open();
+  decided(true, false);
 }
 
 void RemotePeer::send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload) {
@@ -143,7 +164,7 @@ Status RemotePeer::on_frame(Connection& from, const FrameHeader& header, std::st
   }
   if (shm_ && shm_->owns(from)) {
     MC_RETURN_IF_ERROR(shm_->on_frame(header, payload));
-    if (shm_->ready()) queue_.open();
+    decided(shm_->ready(), false);
     return {};
   }
   return on_tcp_frame(from, header, std::move(payload));
@@ -180,6 +201,9 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
       return tcp_->on_read(from, header, payload);
     case FrameKind::kDone:
       return tcp_->on_done(header, payload);
+    case FrameKind::kRdma:
+      if (heard_.arrived(payload.size())) send_count(from, FrameKind::kAck, 0);
+      return on_rdma(header, payload);
     case FrameKind::kCancel:
       tcp_->on_cancel(header.request_id);
       return {};
@@ -188,9 +212,16 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
   }
 }
 
+Status RemotePeer::on_rdma(const FrameHeader& header, std::string_view payload) {
+  if (!rdma_) return {Code::kCorrupt, "an rdma frame, but there is no rdma here"};
+  MC_RETURN_IF_ERROR(rdma_->on_frame(header, payload));
+  decided(false, rdma_->ready());
+  return {};
+}
+
 void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
   const std::uint64_t id = header.request_id;
-  if (header.kind == FrameKind::kShmOff) return queue_.open();
+  if (header.kind == FrameKind::kShmOff) return decided(true, false);
   if (header.kind == FrameKind::kReply) {
     if (header.argument == 0) return calls_.complete(id, std::move(payload));
     return calls_.complete(id, decode_status(header.argument, payload));
@@ -238,6 +269,7 @@ void RemotePeer::on_closed(Connection& from, const Status& reason) {
 
 void RemotePeer::revoke(SegmentHandle segment) {
   if (tcp_) tcp_->revoke(segment);
+  if (rdma_) rdma_->revoke(segment);
   if (shm_) shm_->revoke(segment);
 }
 
@@ -252,6 +284,7 @@ void RemotePeer::end(const Status& why) {
   // The connections go first: then no medium touches the memory of the batches that fail next.
   if (tcp_) tcp_->close(why, true);
   if (shm_) shm_->close(why);
+  if (rdma_) rdma_->close();
   state_ = State::kOver;
   messenger_ = nullptr;
   hooks_.ending(handle_, was_live, why);

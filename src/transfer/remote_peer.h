@@ -25,6 +25,7 @@
 #include "transfer/context.h"
 #include "transfer/message_log.h"
 #include "transfer/peer.h"
+#include "transfer/rdma/rdma_transport.h"
 #include "transfer/shm/shm_transport.h"
 #include "transfer/slice_queue.h"
 #include "transfer/tcp/redial_table.h"
@@ -43,8 +44,8 @@ inline constexpr Millis kPathCheck{100};
 inline constexpr std::uint8_t kOffRails = 0xff;
 /// Connections that the peer has fenced before they were known here; each is one that broke in its first milliseconds.
 inline constexpr std::size_t kFencedUnknownMax = 64;
-/// How long batches wait for shm before they take tcp.
-inline constexpr Millis kShmWait{1'000};
+/// How long batches wait for shm and rdma before they take tcp.
+inline constexpr Millis kPathsWait{1'000};
 
 class RemotePeer final : public Peer, public std::enable_shared_from_this<RemotePeer>, private Connection::Handler {
  public:
@@ -113,6 +114,7 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
 
   Status on_tcp_frame(Connection& from, const FrameHeader& header, std::string payload);
   void on_message(const FrameHeader& header, std::string payload);
+  Status on_rdma(const FrameHeader& header, std::string_view payload);
   void send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload);
   void send_messages();
   void lose(Connection& connection, const Status& why);
@@ -128,6 +130,9 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   void ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
            CallCallback done);
   SliceQueue::Hooks queue_hooks();
+  void begin_rdma();
+  /// Batches may go once it is known whether there will be `shm`, and `rdma`.
+  void decided(bool shm, bool rdma);
   [[nodiscard]] std::string display_name() const;
 
   Context& context_;
@@ -152,8 +157,11 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   bool watching_ = false;  // check_paths() is due
   CallTable calls_;
   SliceQueue queue_;
-  std::unique_ptr<TcpTransport> tcp_;  // once live
-  std::unique_ptr<ShmTransport> shm_;  // once there is a unix connection
+  std::unique_ptr<TcpTransport> tcp_;    // once live
+  std::unique_ptr<ShmTransport> shm_;    // once there is a unix connection
+  std::unique_ptr<RdmaTransport> rdma_;  // once live, if both sides have RDMA ports
+  bool shm_decided_ = false;
+  bool rdma_decided_ = false;
 };
 
 }  // namespace mooncake::transfer

@@ -28,7 +28,7 @@ void RemotePeer::lose_shm(const Status& why) {
   log_warn("transfer: no shm with {} any more: {}", display_name(), why.message());
   context_.stats.connection_lost(hello_.node_name, shm_->name());
   shm_->stop(why);
-  queue_.open();
+  decided(true, false);
   fence(shm_link_, kOffRails);
 }
 

@@ -150,6 +150,18 @@ Status SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandl
   return {Code::kInvalidArgument, "the local range lies in no registered segment"};
 }
 
+std::optional<SegmentTable::Area> SegmentTable::area_of(ConstByteSpan memory) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  MutexLock lock(mutex_);
+  for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+    const Entry& entry = entries_[index];
+    const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
+    if (!entry.live || begin < entry_begin || begin + memory.size() > entry_begin + entry.bytes) continue;
+    return Area{.segment = {index, entry.generation}, .memory = {entry.begin, entry.bytes}};
+  }
+  return std::nullopt;
+}
+
 void SegmentTable::release(SegmentHandle segment) {
   Done done;
   {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -54,6 +55,14 @@ class SegmentTable {
   /// Holds every segment that shares bytes with `local`, each once in `held` however often it is asked for.
   /// @return kInvalidArgument if no segment contains all of `local`; then nothing new is held.
   Status acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) EXCLUDES(mutex_);
+
+  /// A live segment and all of its memory.
+  struct Area {
+    SegmentHandle segment;
+    ByteSpan memory;
+  };
+  /// A segment that contains all of `memory`, if one does: where it can be registered with a device.
+  [[nodiscard]] std::optional<Area> area_of(ConstByteSpan memory) EXCLUDES(mutex_);
 
   /// Ends one hold.
   void release(SegmentHandle segment) EXCLUDES(mutex_);

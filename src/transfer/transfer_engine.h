@@ -152,13 +152,16 @@ struct TransferConfig {
   std::uint32_t connections_per_peer = 2;
   /// False: never use shm, even with a peer on this host. With TLS it is used only if auth.trusted_fabric.
   bool enable_shm = true;
+  /// RDMA devices to use: empty or "none" for none, "auto" for all there are (none is no error), or names as
+  /// `ibv_devices` lists them, with commas between ("mlx5_0,mlx5_1"), each of which must be there. With TLS as shm.
+  std::string rdma_devices = {};
   /// Who may be a peer, and how that is proven.
   AuthConfig auth = {};
 };
 
 /// Counters since creation; both ends of a path agree on them once it is quiet.
 struct TransferStats {
-  std::string transport;             ///< "mem", "shm", "tcp" or "file"
+  std::string transport;             ///< "mem", "shm", "rdma", "tcp" or "file"
   std::string peer;                  ///< node name from the peer's hello; of "file" this engine's own
   std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
   std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer

@@ -1,4 +1,4 @@
-// Transport: one way to move slices between this engine and one peer. A folder each: mem, tcp, shm, file.
+// Transport: one way to move slices between this engine and one peer. A folder each: mem, tcp, shm, rdma, file.
 //
 // A slice is a piece of one request of a batch. The SliceQueue decides what is moved when; a transport moves it and
 // says once how that went. All of it on the loop thread.
@@ -41,7 +41,7 @@ class SliceSink {
 class Transport {
  public:
   virtual ~Transport() = default;
-  /// "mem", "shm", "tcp" or "file": a literal.
+  /// "mem", "shm", "rdma", "tcp" or "file": a literal.
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// Begins to move; exactly one report follows, never inside this call, unless the slice is forgotten.
   virtual void start(SliceId id, const Slice& slice) = 0;

@@ -28,7 +28,7 @@ Status check_names(const std::vector<std::string>& names, std::string_view node_
 /// @return kInvalidArgument, with what to do.
 Status check_listen(const AuthConfig& config, bool loopback, const std::string& listen);
 
-/// Whether bulk may go by shm, which TLS does not protect.
-inline bool shm_allowed(const AuthConfig& config) { return config.mode != AuthMode::kTls || config.trusted_fabric; }
+/// Whether bulk may go by shm and RDMA, which TLS does not protect.
+inline bool fabric_trusted(const AuthConfig& config) { return config.mode != AuthMode::kTls || config.trusted_fabric; }
 
 }  // namespace mooncake::transfer

@@ -23,7 +23,7 @@ int FixedBuffers::index_of(ByteSpan memory) {
   if (place->offset + memory.size() > begin + kFixedChunkBytes) return -1;
   const Chunk chunk{place->pool, number};
   if (const auto found = indexes_.find(chunk); found != indexes_.end()) return found->second;
-  const std::size_t bytes = std::min<std::uint64_t>(kFixedChunkBytes, place->pool_bytes - begin);
+  const std::size_t bytes = std::min<std::uint64_t>(kFixedChunkBytes, place->memory.size() - begin);
   return add(chunk, {memory.data() - (place->offset - begin), bytes});
 }
 

@@ -58,7 +58,7 @@ std::optional<PoolSet::Place> PoolSet::find(ConstByteSpan memory) const {
     const auto pool_begin = reinterpret_cast<std::uintptr_t>(pool.memory.data());
     if (begin >= pool_begin && begin - pool_begin <= pool.memory.size() &&
         memory.size() <= pool.memory.size() - (begin - pool_begin)) {
-      return Place{id, begin - pool_begin, pool.memory.size()};
+      return Place{id, begin - pool_begin, pool.memory};
     }
   }
   return std::nullopt;

@@ -24,7 +24,7 @@ class PoolSet {
   struct Place {
     std::uint64_t pool = 0;
     std::uint64_t offset = 0;
-    std::uint64_t pool_bytes = 0;
+    ByteSpan memory;  ///< all of the pool
   };
 
   PoolSet() = default;

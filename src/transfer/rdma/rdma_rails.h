@@ -1,0 +1,59 @@
+// RdmaRails: the rails to one peer, a port here and one there each, and which of them a slice takes.
+//
+// A port goes with the port of the same place at the other side as long as there is such a rail: clusters that have a
+// network for each rail connect them so, and nothing else. Which of several is the planner's choice (rail/).
+// Thread-compatible; the owner passes `now`, which must not decrease.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "transfer/rail/rail_planner.h"
+#include "transfer/rdma/rdma_frame.h"
+
+namespace mooncake::transfer {
+
+class RdmaRails {
+ public:
+  struct Rail {
+    std::size_t local = 0;
+    std::size_t remote = 0;
+    std::uint64_t endpoint = 0;  ///< 0: none is open
+  };
+  /// What a slice tells of its rail when it leaves it.
+  enum class Verdict : std::uint8_t { kDone, kFailed, kNone };
+
+  /// The ports of this side, as they are now; the same ones in each call.
+  void set_local(std::vector<RdmaAddress> ports);
+  /// The same of the peer. @return kCorrupt if their number has changed.
+  Status set_remote(std::vector<RdmaAddress> ports);
+  /// Both sides' ports are known.
+  [[nodiscard]] bool known() const { return planner_.has_value(); }
+  /// True if some rail has both its ports up. It may cool down just now.
+  [[nodiscard]] bool any_up() const;
+
+  /// A slice of `bytes` begins on a rail that is not in `tried`. @return kUnavailable if none can take it.
+  Result<RailId> start(std::size_t bytes, const RailSet& tried, Instant now);
+  /// It leaves the rail, once.
+  void leave(RailId rail, std::size_t bytes, Verdict verdict, Instant now);
+
+  [[nodiscard]] const std::vector<RdmaAddress>& remote() const { return remote_; }
+  [[nodiscard]] std::span<const Rail> all() const { return rails_; }
+  Rail& operator[](RailId rail) { return rails_[static_cast<std::size_t>(rail)]; }
+
+ private:
+  [[nodiscard]] bool straight(std::size_t local, std::size_t remote) const {
+    return local % remote_.size() == remote % local_.size();
+  }
+  void lay();
+  void weigh();
+
+  std::vector<RdmaAddress> local_;
+  std::vector<RdmaAddress> remote_;  // empty until the peer has named them
+  std::vector<Rail> rails_;
+  std::vector<double> weights_;  // of the rails
+  std::optional<RailPlanner> planner_;
+};
+
+}  // namespace mooncake::transfer
