@@ -18,9 +18,12 @@ bool Handshake::watch(UniqueFd socket) {
   }
   dialing_ = std::move(*watch);
   timer_ = context_.loop->post_at(context_.loop->clock().now() + kConnectTimeout, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) {
-      self->finish(Status(Code::kUnavailable, fmt::format("no hello within {} ms", kConnectTimeout.count())));
-    }
+    const auto self = weak.lock();
+    if (!self) return;
+    const Status late(Code::kUnavailable, fmt::format("no hello within {} ms", kConnectTimeout.count()));
+    // Without a word: the other side may have all it needs, and would take the reason for one to part.
+    if (self->connection_) self->connection_->close(late, false);
+    self->finish(late);
   });
   return true;
 }
