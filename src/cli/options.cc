@@ -162,6 +162,10 @@ void add_process(Table& table, std::string_view name) {
   table.text("listen", "127.0.0.1:0", "Where its transfer engine listens; port 0 takes a free one.");
   table.text("cluster_id", "default", "Processes with another cluster id are refused.");
   add_auth(table);
+  table.text(
+      "rails", "",
+      "Endpoints on further network interfaces, with commas between (10.0.1.5:0,10.0.2.5:0): transfers spread over "
+      "them, and go on when one fails.");
   table.text("rdma_devices", "auto",
              "RDMA devices for bulk between hosts: auto (all there are), none, or names as in mlx5_0,mlx5_1.");
   table.text("log_file", "", "Where the log goes; empty: standard error.");

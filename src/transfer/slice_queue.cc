@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "transfer/rail/slice_rule.h"
 
 namespace mooncake::transfer {
@@ -21,9 +23,22 @@ void SliceQueue::submit(BatchPtr batch) {
 void SliceQueue::pump() {
   while (open_ && !waiting_.empty() && slices_ < kSlicesInFlightMax && slice_bytes_ < kSliceBytesInFlightMax) {
     const BatchPtr batch = waiting_.front();
+    if (must_wait(batch->requests[batch->next_request])) return;
     start_next(batch);
     if (batch->all_started()) waiting_.pop_front();
   }
+}
+
+/// What is left of a write that was given up may still be on its way, on another connection than what comes next.
+bool SliceQueue::must_wait(const TransferRequest& request) const {
+  if (given_up_writes_ == 0) return false;
+  const std::uint64_t end = request.offset + request.local.size();
+  return std::ranges::any_of(in_flight_, [&](const auto& item) {
+    const Entry& entry = item.second;
+    const BulkRange& late = entry.slice.remote;
+    return entry.batch == nullptr && entry.slice.op == TransferRequest::Op::kWrite && late.segment == request.segment &&
+           late.offset < end && request.offset < late.offset + late.length;
+  });
 }
 
 void SliceQueue::start_next(const BatchPtr& batch) {
@@ -62,7 +77,11 @@ void SliceQueue::on_slice_done(SliceId id, const Status& status) {
   const Entry entry = std::move(found->second);
   in_flight_.erase(found);
   if (status.ok()) count(entry);
-  if (entry.batch == nullptr) return;
+  if (entry.batch == nullptr) {
+    if (entry.slice.op != TransferRequest::Op::kWrite) return;
+    --given_up_writes_;
+    return pump();  // what had to wait for it
+  }
   release_window(entry);
   Batch::State& batch = *entry.batch;
   --batch.in_flight;
@@ -128,11 +147,16 @@ void SliceQueue::give_up(std::uint64_t id) {
   release_window(entry);
   --entry.batch->in_flight;
   entry.batch = nullptr;
-  if (what == Abandoned::kForgotten) in_flight_.erase(id);
+  if (what == Abandoned::kForgotten) {
+    in_flight_.erase(id);
+  } else if (entry.slice.op == TransferRequest::Op::kWrite) {
+    ++given_up_writes_;
+  }
 }
 
 void SliceQueue::fail_all(const Status& why) {
   in_flight_.clear();
+  given_up_writes_ = 0;
   waiting_.clear();
   slices_ = 0;
   slice_bytes_ = 0;

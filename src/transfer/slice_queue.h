@@ -76,6 +76,7 @@ class SliceQueue final : public SliceSink {
     Transport* transport = nullptr;
   };
 
+  [[nodiscard]] bool must_wait(const TransferRequest& request) const;
   void start_next(const BatchPtr& batch);
   void start(SliceId id, Entry entry, const Transport* refused);
   void settle(const BatchPtr& batch);
@@ -92,6 +93,7 @@ class SliceQueue final : public SliceSink {
   std::vector<BatchPtr> running_;  // every batch that is not finished
   std::size_t slices_ = 0;         // in flight and not given up
   std::size_t slice_bytes_ = 0;
+  std::size_t given_up_writes_ = 0;  // in flight, and no batch's any more
 };
 
 }  // namespace mooncake::transfer
