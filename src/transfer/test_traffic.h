@@ -33,7 +33,13 @@ class TestTraffic {
     for (const auto& lane : lanes_) threads_.emplace_back([this, lane = lane.get()] { lane->run(*this); });
     threads_.emplace_back([this] { call_on_and_on(); });
   }
-  ~TestTraffic() { stop(); }
+  ~TestTraffic() {
+    stop();
+    for (const auto& lane : lanes_) {
+      unregister(from_, lane->near_segment);
+      unregister(to_, lane->segment);
+    }
+  }
 
   void stop() {
     stop_ = true;
@@ -62,7 +68,7 @@ class TestTraffic {
   struct Lane {
     Lane(TestTraffic& traffic, std::size_t bytes, int index)
         : number(index), here(noise(bytes, 2 * index)), there(noise(bytes, 2 * index + 1)) {
-      CHECK(traffic.from_->register_memory(here, Access::kNone).ok());
+      near_segment = *traffic.from_->register_memory(here, Access::kNone);
       segment = *traffic.to_->register_memory(there, Access::kReadWrite);
     }
     void run(TestTraffic& traffic) {
@@ -80,8 +86,16 @@ class TestTraffic {
     const int number;
     std::vector<std::byte> here;
     std::vector<std::byte> there;
+    SegmentHandle near_segment;
     SegmentHandle segment;
   };
+
+  /// Returns when nobody touches the memory any more.
+  static void unregister(TestNode& node, SegmentHandle segment) {
+    Later<bool> gone;
+    CHECK(node->unregister_memory(segment, [set = gone.setter()] { set(true); }).ok());
+    gone.get();
+  }
 
   void call_on_and_on() {
     for (int call = 0; !stop_; ++call) {
