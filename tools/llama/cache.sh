@@ -23,6 +23,11 @@ llama_cmake_flags=(
   -DLLAMA_BUILD_APP=OFF # `cmake --install` fails with it
   -DLLAMA_CURL=OFF
 )
+if [[ $(uname -m) == x86_64 ]]; then
+  # This version's AMX kernels end the process with SIGILL on a machine that has AMX.
+  llama_cmake_flags+=("-DCMAKE_C_FLAGS=-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+    "-DCMAKE_CXX_FLAGS=-mno-amx-tile -mno-amx-int8 -mno-amx-bf16")
+fi
 
 # The library's directory: one for each llama.cpp version, compiler, set of flags and CPU.
 llama_dir() {
