@@ -13,6 +13,10 @@ void export_transfer_stats(const transfer::TransferEngine& engine, Metrics& metr
           .Set(static_cast<double>(stats.bytes_received));
       metrics.gauge("mooncake_transfer_batches_failed", "Batches with a peer that failed.", labels)
           .Set(static_cast<double>(stats.batches_failed));
+      metrics.gauge("mooncake_transfer_slices_retried", "Pieces of batches that were begun again.", labels)
+          .Set(static_cast<double>(stats.slices_retried));
+      metrics.gauge("mooncake_transfer_connections_lost", "Connections that were lost while the peer lived on.", labels)
+          .Set(static_cast<double>(stats.connections_lost));
     }
   });
 }
