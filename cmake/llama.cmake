@@ -11,4 +11,11 @@ execute_process(
 if(NOT EXISTS ${mc_llama_dir}/lib/cmake/llama/llama-config.cmake)
   message(FATAL_ERROR "llama.cpp is not built yet (looked in ${mc_llama_dir}): run tools/llama/build, or `make build`, which does")
 endif()
+# What was found before is forgotten when the version, its flags or the machine have changed.
+set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/llama/cache.sh)
+if(DEFINED llama_DIR AND NOT llama_DIR STREQUAL "${mc_llama_dir}/lib/cmake/llama")
+  foreach(found llama_DIR ggml_DIR llama_LIBRARY GGML_LIBRARY GGML_BASE_LIBRARY GGML_CPU_LIBRARY)
+    unset(${found} CACHE)
+  endforeach()
+endif()
 find_package(llama 0.5 REQUIRED CONFIG PATHS ${mc_llama_dir} NO_DEFAULT_PATH)
