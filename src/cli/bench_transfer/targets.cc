@@ -14,7 +14,7 @@ constexpr std::string_view kIperf3 = "iperf3 -l 1M, best of 1, 2, 4 streams";
 constexpr std::string_view kPerTransfer = "a connection for each transfer";
 constexpr std::string_view kPingPong = "raw epoll ping-pong";
 constexpr std::string_view kFio = "fio, io_uring";
-constexpr std::string_view kNoSecurity = "there is no authentication and no encryption yet";
+constexpr std::string_view kNoSecurity = "`mooncake transfer serve` does not take --auth yet";
 
 constexpr std::array kTargets = {
     Target{"shm read, 1 MiB x 32", "shm_read_1mib_gb_per_s", "memcpy_1mib_gb_per_s", "memcpy, 1 thread", "GB/s",
