@@ -45,8 +45,8 @@ Result<LoadResult> run_memcpy(const BulkShape& shape, Nanos duration) {
   const double cpu_before = process_cpu_s();
   const Instant begin = clock.now();
   {
-    std::vector<std::jthread> threads;
     const std::uint64_t share = shape.bytes() / shape.threads;
+    std::vector<std::jthread> threads;  // last: they use all of the above until they are joined
     for (std::uint32_t i = 0; i < shape.threads; ++i) {
       threads.emplace_back([&, i] {
         latencies[i] =
