@@ -16,15 +16,6 @@ constexpr std::uint16_t kEcho = 900;
 constexpr std::size_t kBytes = 64u << 20;
 constexpr std::size_t kRequestBytes = 3u << 20;  // two or three slices each, and not a multiple of their size
 
-TransferStats total(TestNode& node) {
-  TransferStats sum;
-  for (const TransferStats& row : node->stats()) {
-    sum.slices_retried += row.slices_retried;
-    sum.connections_lost += row.connections_lost;
-  }
-  return sum;
-}
-
 /// Breaks one of A's connections to B after another, all but one, until it is told to stop. That one carries neither
 /// messages (the oldest does) nor more slices than the others.
 class Breaker {

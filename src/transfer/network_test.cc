@@ -25,15 +25,6 @@ constexpr Millis kNoticed = kPeerSilence + Millis(2'500);
 
 Millis since(Instant before) { return duration_cast<Millis>(std::chrono::steady_clock::now() - before); }
 
-TransferStats total(TestNode& node) {
-  TransferStats sum;
-  for (const TransferStats& row : node->stats()) {
-    sum.slices_retried += row.slices_retried;
-    sum.connections_lost += row.connections_lost;
-  }
-  return sum;
-}
-
 class Network : public testing::Test {
  protected:
   void SetUp() override {

@@ -63,6 +63,16 @@ class TestNode {
   std::unique_ptr<TransferEngine> engine_;
 };
 
+/// What was begun again and lost, towards all peers.
+inline TransferStats total(TestNode& node) {
+  TransferStats sum;
+  for (const TransferStats& row : node->stats()) {
+    sum.slices_retried += row.slices_retried;
+    sum.connections_lost += row.connections_lost;
+  }
+  return sum;
+}
+
 /// A value that some callback sets, once.
 template <typename T>
 class Later {

@@ -44,6 +44,14 @@ class TcpFaults : public testing::Test {
     TestNode other;
     EXPECT_EQ(*other.ask(node_, kEcho, "hello"), "hello");
   }
+  /// The fake reads all of a segment of 8 MiB, three times. @return the header of the first answer.
+  FakePeer::Frame ask_three_times(SegmentHandle segment) {
+    for (std::uint64_t id = 1; id <= 3; ++id) {
+      fake_.send({.kind = FrameKind::kRead, .request_id = id},
+                 range_payload({.segment = segment, .offset = 0, .length = 8 << 20}));
+    }
+    return fake_.receive_header();
+  }
   static std::string text(ConstByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
   std::vector<std::byte> memory_ = noise(8 << 20, 1);
@@ -142,11 +150,7 @@ TEST_F(TcpFaults, ReaderThatDoesNotReadCannotHoldASegment) {
   const SegmentHandle segment = *node_->register_memory(memory_, Access::kRead);
   fake_.dial(node_->name());
   fake_.greet();
-  for (std::uint64_t id = 1; id <= 3; ++id) {
-    fake_.send({.kind = FrameKind::kRead, .request_id = id},
-               range_payload({.segment = segment, .offset = 0, .length = 8 << 20}));
-  }
-  FakePeer::Frame first = fake_.receive_header();  // so the first answer is on its way, and too large for the socket
+  FakePeer::Frame first = ask_three_times(segment);  // so the first answer is on its way, and too large for the socket
   EXPECT_TRUE(unregister(segment).get());
   std::ranges::fill(memory_, std::byte{0});
   fake_.receive_payload(first);
@@ -164,11 +168,7 @@ TEST_F(TcpFaults, ReadThatIsGivenUpIsNotSentUnlessItHasBegun) {
   const SegmentHandle segment = *node_->register_memory(memory_, Access::kRead);
   fake_.dial(node_->name());
   fake_.greet();
-  for (std::uint64_t id = 1; id <= 3; ++id) {
-    fake_.send({.kind = FrameKind::kRead, .request_id = id},
-               range_payload({.segment = segment, .offset = 0, .length = 8 << 20}));
-  }
-  FakePeer::Frame first = fake_.receive_header();
+  FakePeer::Frame first = ask_three_times(segment);
   for (std::uint64_t id = 1; id <= 4; ++id) fake_.send({.kind = FrameKind::kCancel, .request_id = id});
   fake_.send({.kind = FrameKind::kCall, .request_id = 9, .argument = kEcho}, "after the cancels");
   fake_.receive_payload(first);
