@@ -188,10 +188,16 @@ void add_trace(Table& table) {
 /// A mistyped zero should not take all of a machine's memory.
 constexpr double kSegmentBytesMax = 64 * kGibibyte;
 
+void add_trace_file(Table& table) {
+  table.text("trace", "",
+             "File for every batch, slice and call with its times, which https://ui.perfetto.dev shows; empty: none.");
+}
+
 void add_copy(Table& table) {
   table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
   table.integer("offset", "0", 0, 9.0e18, "Where in the peer's segment, in bytes.");
   table.text("transport", "auto", "`auto`: the fastest that reaches the peer; `tcp`: no other.", {"auto", "tcp"});
+  add_trace_file(table);
 }
 
 /// Lists with commas in between; every combination is measured.
@@ -223,6 +229,7 @@ void add_transfer(Table& table) {
   table.section("transfer_bench");
   table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
   add_sweep(table, "tcp");
+  add_trace_file(table);
 
   table.section("bench_transfer");
   add_sweep(table, "mem,shm,tcp,file");

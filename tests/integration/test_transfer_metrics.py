@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from cluster import metric, scrape
+from test_transfer import run, serve
 from texts import text
 
 SAMPLE = re.compile(r'^(mooncake_transfer_\w+?)(_bucket|_sum|_count)?\{(.*)\} (\S+)$')
@@ -97,3 +98,29 @@ def test_labels_name_peers_transports_and_rails_only(simulated, pages):
             assert labels["peer"] in names or re.fullmatch(r"127\.0\.0\.1:\d+", labels["peer"]), line
             of_a_path = re.search("slice|bytes|connections", sample[1])
             assert ("rail" in labels) == bool(of_a_path and labels["transport"] == "tcp"), line
+
+
+@pytest.mark.parametrize("transport", ["auto", "tcp"])
+def test_trace_shows_every_slice_with_its_beginning_and_end(tmp_path, transport):
+    file = tmp_path / "trace.json"
+    with serve() as server:
+        done = run("transfer", "read", "--peer", server["endpoint"], "--transport", transport, "--length", str(8 << 20),
+                   "--trace", str(file))
+        assert done.returncode == 0 and str(file) in done.stderr and "read 8388608 bytes" in done.stdout, done
+    events = json.loads(file.read_text())
+    assert len(file.read_text().splitlines()) == len(events) + 2, "a line an event"
+    by_phase = {phase: [e for e in events if e["ph"] == phase and e["cat"] == "slice"] for phase in "be"}
+    assert sum(e["args"]["bytes"] for e in by_phase["b"]) == 8 << 20
+    assert {e["id"] for e in by_phase["b"]} == {e["id"] for e in by_phase["e"]}
+    assert {e["name"] for e in by_phase["e"]} == {"tcp 0 read" if transport == "tcp" else "shm read"}
+    assert all(e["args"]["status"] == "ok" for e in by_phase["e"])
+    assert [e["ph"] for e in events if e.get("cat") == "batch"] == ["b", "e"]
+    assert [e["args"]["name"] for e in events if e["ph"] == "M"] == ["transfer-serve"]
+    stamps = [e["ts"] for e in events if e["ph"] != "M"]
+    assert stamps[0] == 0 and stamps == sorted(stamps)
+
+
+def test_trace_that_cannot_be_written_is_an_error_that_names_the_file():
+    with serve() as server:
+        done = run("transfer", "read", "--peer", server["endpoint"], "--trace", "/nowhere/trace.json")
+        assert done.returncode != 0 and "/nowhere/trace.json" in done.stderr, done
