@@ -29,6 +29,7 @@ Status Rounds::run(const Progress& progress) {
   if (peers_.shm != nullptr) MC_RETURN_IF_ERROR(run_shm(progress));
   if (peers_.tcp != nullptr) {
     MC_RETURN_IF_ERROR(run_tcp(progress));
+    MC_RETURN_IF_ERROR(run_auth(progress));
     MC_RETURN_IF_ERROR(run_messages(progress));
   }
   MC_RETURN_IF_ERROR(run_files(progress));
@@ -68,6 +69,21 @@ Status Rounds::run_tcp(const Progress& progress) {
 Status Rounds::run_per_transfer() {
   MC_ASSIGN_OR_RETURN(const LoadResult each, cli::run_per_transfer(peers_.per_transfer->endpoint(), cell_));
   add("connection_per_transfer_gb_per_s", each.gb_per_s());
+  return {};
+}
+
+Status Rounds::run_auth(const Progress& progress) {
+  progress("mac, tls and plain");
+  const auto over_tcp = [this](TransferClient& client, std::string_view mode, Op op) -> Status {
+    MC_RETURN_IF_ERROR(bulk(client, mode, op, kMiB, "1mib"));
+    if (client.transport() == "tcp") return {};
+    return {Code::kUnavailable, fmt::format("bytes of {} go by {}, not by tcp", mode, client.transport())};
+  };
+  for (const Op op : {Op::kRead, Op::kWrite}) {
+    MC_RETURN_IF_ERROR(
+        in_turn({[&] { return over_tcp(*peers_.mac, "mac", op); }, [&] { return over_tcp(*peers_.tcp, "plain", op); },
+                 [&] { return over_tcp(*peers_.tls, "tls", op); }}));
+  }
   return {};
 }
 
@@ -117,11 +133,11 @@ void Rounds::run_fio(Op op) {
   missing_[rate] = missing_[cpu] = peers_.why_no_fio;
 }
 
-Status Rounds::bulk(TransferClient& client, std::string_view transport, Op op, std::uint64_t block_bytes,
+Status Rounds::bulk(TransferClient& client, std::string_view what, Op op, std::uint64_t block_bytes,
                     std::string_view size) {
   const BulkShape shape{.op = op, .block_bytes = block_bytes, .batch = kRoundBatch, .threads = 1};
   MC_ASSIGN_OR_RETURN(const LoadResult result, run_bulk(client, shape, cell_));
-  const std::string name = fmt::format("{}_{}_{}", transport, op_name(op), size);
+  const std::string name = fmt::format("{}_{}_{}", what, op_name(op), size);
   add(name + "_gb_per_s", result.gb_per_s());
   add(name + "_cpu_s_per_gb", result.cpu_s_per_gb());
   return {};

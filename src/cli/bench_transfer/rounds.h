@@ -31,6 +31,8 @@ inline constexpr std::uint64_t kRoundFileBytes = 1ull << 30;
 struct RoundPeers {
   TransferClient* shm = nullptr;
   TransferClient* tcp = nullptr;
+  TransferClient* mac = nullptr;  ///< as `tcp`, to a peer that asks for proofs; there where `tcp` is, and so is `tls`
+  TransferClient* tls = nullptr;
   TransferClient* file = nullptr;  ///< of `disk`; null: `why_no_file`, if it was asked for
   const BenchFile* disk = nullptr;
   std::string why_no_file = {};
@@ -62,11 +64,11 @@ class Rounds {
 
   Status run_shm(const Progress& progress);
   Status run_tcp(const Progress& progress);
+  Status run_auth(const Progress& progress);
   Status run_messages(const Progress& progress);
   Status run_files(const Progress& progress);
   Status in_turn(std::vector<Step> steps);
-  Status bulk(TransferClient& client, std::string_view transport, Op op, std::uint64_t block_bytes,
-              std::string_view size);
+  Status bulk(TransferClient& client, std::string_view what, Op op, std::uint64_t block_bytes, std::string_view size);
   Status file(Op op);
   void run_fio(Op op);
   Status run_memcpy();
