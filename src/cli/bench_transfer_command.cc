@@ -7,6 +7,7 @@
 #include <csignal>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "cli/bench_progress.h"
 #include "cli/bench_transfer/bench_credentials.h"
@@ -140,6 +141,13 @@ Result<Clients> connect(const SweepPlan& plan, const Peers& peers, const BenchCr
   return clients;
 }
 
+std::vector<ProofPeer> proof_peers(const Clients& clients, const Peers& peers) {
+  if (clients.tcp == nullptr) return {};
+  return {{.mode = "mac", .client = clients.mac.get(), .serve = peers.serve_mac->pid()},
+          {.mode = "plain", .client = clients.tcp.get(), .serve = peers.serve.pid()},
+          {.mode = "tls", .client = clients.tls.get(), .serve = peers.serve_tls->pid()}};
+}
+
 /// Moves the bar on: a part of the whole run for each measurement.
 class Progress {
  public:
@@ -170,8 +178,6 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
   }
   Rounds rounds({.shm = clients.shm.get(),
                  .tcp = clients.tcp.get(),
-                 .mac = clients.mac.get(),
-                 .tls = clients.tls.get(),
                  .file = clients.file.get(),
                  .disk = disk.file ? &*disk.file : nullptr,
                  .why_no_file = disk.why_no_file,
@@ -180,6 +186,7 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
                  .per_transfer = &peers.per_transfer,
                  .iperf3 = peers.iperf3 ? &*peers.iperf3 : nullptr,
                  .why_no_iperf3 = peers.why_no_iperf3,
+                 .proofs = proof_peers(clients, peers),
                  .fio = disk.fio ? &*disk.fio : nullptr,
                  .why_no_fio = disk.why_no_fio},
                 plan.cell);

@@ -260,6 +260,8 @@ echo '{"jobs": [{"error": 0, "job_runtime": 500, "usr_cpu": 10, "sys_cpu": 30,
         for way in ("read", "write"):
             target = targets[f"{mode}_{way}_1mib_gb_per_s", f"plain_{way}_1mib_gb_per_s"]
             assert (target["goal"], target["limit"], len(target["ratios"])) == ("at_least", limit, 2)
+            apart = targets[f"{mode}_{way}_1mib_two_cores_gb_per_s", f"plain_{way}_1mib_two_cores_gb_per_s"]
+            assert (apart["goal"], apart["limit"]) == ("at_least", limit)
             assert targets[f"{mode}_{way}_1mib_cpu_s_per_gb", f"plain_{way}_1mib_cpu_s_per_gb"]["goal"] == "reported"
     assert not list(scratch.iterdir()), "secret and certificates are in no file"
     server = int((fake / "pid").read_text())

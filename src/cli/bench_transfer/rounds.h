@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "base/time.h"
@@ -27,12 +28,17 @@ inline constexpr std::uint64_t kRoundBytes = kRoundBatch * std::uint64_t{1 << 20
 /// Of the file: more than the caches that are in drives.
 inline constexpr std::uint64_t kRoundFileBytes = 1ull << 30;
 
+/// A client that moves bytes by tcp, and whose peer asks for proofs of that kind: "mac", "tls", or "plain" for none.
+struct ProofPeer {
+  std::string_view mode;
+  TransferClient* client;
+  pid_t serve;  ///< the peer's process
+};
+
 /// What the rounds need, borrowed. A client that is null was not asked for.
 struct RoundPeers {
   TransferClient* shm = nullptr;
   TransferClient* tcp = nullptr;
-  TransferClient* mac = nullptr;  ///< as `tcp`, to a peer that asks for proofs; there where `tcp` is, and so is `tls`
-  TransferClient* tls = nullptr;
   TransferClient* file = nullptr;  ///< of `disk`; null: `why_no_file`, if it was asked for
   const BenchFile* disk = nullptr;
   std::string why_no_file = {};
@@ -41,7 +47,8 @@ struct RoundPeers {
   const ForkedServer* per_transfer = nullptr;
   Iperf3* iperf3 = nullptr;  ///< null: `why_no_iperf3`
   std::string why_no_iperf3 = {};
-  const Fio* fio = nullptr;  ///< null: `why_no_fio`
+  std::vector<ProofPeer> proofs = {};  ///< "plain" is `tcp`; none without it
+  const Fio* fio = nullptr;            ///< null: `why_no_fio`
   std::string why_no_fio = {};
 };
 
@@ -64,7 +71,9 @@ class Rounds {
 
   Status run_shm(const Progress& progress);
   Status run_tcp(const Progress& progress);
-  Status run_auth(const Progress& progress);
+  Status run_proofs(const Progress& progress);
+  Status proof(const ProofPeer& peer, Op op);
+  Status proof_on_two_cores(const ProofPeer& peer, Op op);
   Status run_messages(const Progress& progress);
   Status run_files(const Progress& progress);
   Status in_turn(std::vector<Step> steps);
