@@ -194,6 +194,11 @@ void add_transfer_end(Table& table, std::string_view name) {
   add_auth(table);
 }
 
+void add_trace_file(Table& table) {
+  table.text("trace", "",
+             "File for every batch, slice and call with its times, which https://ui.perfetto.dev shows; empty: none.");
+}
+
 void add_transfer_client(Table& table) {
   table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
   add_transfer_end(table, "transfer-client");
@@ -203,6 +208,7 @@ void add_copy(Table& table) {
   add_transfer_client(table);
   table.integer("offset", "0", 0, 9.0e18, "Where in the peer's segment, in bytes.");
   table.text("transport", "auto", "`auto`: the fastest that reaches the peer; `tcp`: no other.", {"auto", "tcp"});
+  add_trace_file(table);
 }
 
 /// Lists with commas in between; every combination is measured.
@@ -235,6 +241,7 @@ void add_transfer(Table& table) {
   table.section("transfer_bench");
   add_transfer_client(table);
   add_sweep(table, "tcp");
+  add_trace_file(table);
 
   table.section("bench_transfer");
   add_sweep(table, "mem,shm,tcp,file");

@@ -26,7 +26,8 @@ Status read(const Config& config) {
                       TransferClient::connect(config.text("transfer_read.peer"), std::move(options)));
   MC_RETURN_IF_ERROR(check_range(client->remote(), offset, length));
   MC_RETURN_IF_ERROR(client->allocate_local(length));
-  MC_RETURN_IF_ERROR(copy_and_report(*client, transfer::TransferRequest::Op::kRead, offset));
+  MC_RETURN_IF_ERROR(
+      copy_and_report(*client, transfer::TransferRequest::Op::kRead, offset, config.text("transfer_read.trace")));
   const std::string& output = config.text("transfer_read.output");
   return output.empty() ? Status() : write_file(output, client->local());
 }

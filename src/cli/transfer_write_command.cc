@@ -29,7 +29,7 @@ Status write(const Config& config) {
   MC_RETURN_IF_ERROR(check_range(client->remote(), offset, length));
   MC_RETURN_IF_ERROR(client->allocate_local(length));
   MC_RETURN_IF_ERROR(read_file(input, client->local()));
-  return copy_and_report(*client, transfer::TransferRequest::Op::kWrite, offset);
+  return copy_and_report(*client, transfer::TransferRequest::Op::kWrite, offset, config.text("transfer_write.trace"));
 }
 
 }  // namespace

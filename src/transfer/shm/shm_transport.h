@@ -25,6 +25,7 @@
 #include "transfer/copy_queue.h"
 #include "transfer/shm/mapped_pool.h"
 #include "transfer/slice_queue.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
@@ -45,6 +46,7 @@ class ShmTransport final : public Transport {
   /// The peer has said what it can read.
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] bool open() const { return connection_->open(); }
+  [[nodiscard]] PathCounters& counters() { return counters_[0]; }
   /// True if this slice can go by shm, as far as this side knows.
   [[nodiscard]] bool carries(const Slice& slice) const;
 
@@ -88,7 +90,7 @@ class ShmTransport final : public Transport {
   Context& context_;
   SliceQueue& queue_;
   const PeerHandle peer_handle_;
-  const std::string peer_;
+  RailCounters counters_;
   std::shared_ptr<Connection> connection_;  // shared: see Connection
   pid_t pid_ = 0;
   std::unique_ptr<std::uint64_t> nonce_;  // what the peer is asked to read; its address is told
