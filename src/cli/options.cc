@@ -188,15 +188,15 @@ void add_trace(Table& table) {
 /// A mistyped zero should not take all of a machine's memory.
 constexpr double kSegmentBytesMax = 64 * kGibibyte;
 
-void add_trace_file(Table& table) {
-  table.text("trace", "",
-             "File for every batch, slice and call with its times, which https://ui.perfetto.dev shows; empty: none.");
-}
-
 /// Of both ends of `transfer`. With the name of a node, that node's certificate will do.
 void add_transfer_end(Table& table, std::string_view name) {
   table.text("name", name, "What peers know it by; with tls its certificate must have this name.");
   add_auth(table);
+}
+
+void add_trace_file(Table& table) {
+  table.text("trace", "",
+             "File for every batch, slice and call with its times, which https://ui.perfetto.dev shows; empty: none.");
 }
 
 void add_transfer_client(Table& table) {

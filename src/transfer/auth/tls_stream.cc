@@ -28,7 +28,7 @@ constexpr std::size_t kBurstBytes = 128u << 10;
 /// answers to key updates of a peer that does not read.
 constexpr std::size_t kOutBytesMax = 256u << 10;
 /// Received ahead of what OpenSSL asks for: the begin of another record at first, so that connections on which little
-/// moves stay small; a burst once that much comes at a time.
+/// moves stay small (a handshake has no long records); a burst once bulk comes.
 constexpr std::size_t kAheadBytes = 1024;
 constexpr std::size_t kAheadBulkBytes = kBurstBytes;
 /// AES-GCM may encrypt 2^24.5 full records under one key (RFC 8446, 5.5); a new one every 64 GiB.
@@ -135,7 +135,7 @@ int TlsStream::bio_read(bio_st* bio, char* to, int size) {
 /// Fills `to`, then in_. @return as recv().
 ssize_t TlsStream::receive(ByteSpan to) {
   if (ahead_.empty()) ahead_.resize(kAheadBytes);
-  if (filled_) ahead_.resize(kAheadBulkBytes);
+  if (bulk_) ahead_.resize(kAheadBulkBytes);
   std::array<iovec, 2> pieces = {{{to.data(), to.size()}, {ahead_.data(), ahead_.size()}}};
   msghdr message{};
   message.msg_iov = pieces.data();
@@ -147,7 +147,8 @@ ssize_t TlsStream::receive(ByteSpan to) {
   if (count < 0 && !would_block(errno)) socket_error_ = errno;
   if (count == 0) ended_ = true;
   if (count <= 0) return count;
-  filled_ = filled_ || static_cast<std::size_t>(count) == to.size() + ahead_.size();
+  const bool filled = static_cast<std::size_t>(count) == to.size() + ahead_.size();
+  bulk_ = bulk_ || (filled && to.size() > kRecordBytes / 2);
   in_ = ConstByteSpan(ahead_).first(static_cast<std::size_t>(count) -
                                     std::min(static_cast<std::size_t>(count), to.size()));
   if (!std::exchange(started_, true)) {  // of the first record's header, 5 bytes

@@ -79,7 +79,7 @@ class TlsStream {
   int fd_ = -1;  // during a call
   std::vector<std::byte> ahead_;
   ConstByteSpan in_;            // of ahead_: came, and not asked for yet
-  bool filled_ = false;         // a receive() once brought all that there was room for
+  bool bulk_ = false;           // long records have come, one after another
   std::vector<std::byte> out_;  // encrypted; sent up to sent_
   std::size_t sent_ = 0;
   std::vector<std::byte> record_;  // small pieces, put together

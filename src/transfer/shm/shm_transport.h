@@ -30,8 +30,8 @@
 
 namespace mooncake::transfer {
 
-/// Answers about copies wait for more of them up to this many bytes, or as many as are left to copy if those are more: a
-/// wakeup of the other process costs 10 to 40 us here, as much as half a MiB takes to copy. So the peer learns that a
+/// Answers about copies wait for more of them up to this many bytes, or as many as are left to copy if those are more:
+/// a wakeup of the other process costs 10 to 40 us here, as much as half a MiB takes to copy. So the peer learns that a
 /// slice is done after at most twice the time that it took.
 inline constexpr std::size_t kAnswerBytes = 4u << 20;
 /// Pulls and grants of a peer at once; its own window is 64 here, other versions may have a larger one.
