@@ -258,7 +258,8 @@ TEST_F(Stats, TraceHearsTheEndOfWhatIsLostWithThePeer) {
   Later<Status> batch;
   Later<Result<std::string>> answer;
   std::vector<TransferRequest> requests;
-  for (int i = 0; i < 64; ++i) requests.push_back(whole(Op::kWrite));
+  // So many that most of them are still to come when the peer ends.
+  for (std::size_t i = 0; i < kBatchRequestsMax; ++i) requests.push_back(whole(Op::kWrite));
   a_->call(a_.peer(b_), kNowhere, "", soon(), answer.setter());
   a_->submit(a_.peer(b_), requests, soon(), std::nullopt, batch.setter());
   EXPECT_TRUE(eventually([&] { return total(a_).slices_written > 0; }));

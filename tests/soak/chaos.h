@@ -65,7 +65,7 @@ class Chaos {
     ++totals_.stops;
   }
   void kill(PeerProcess& peer) {
-    peer.kill();
+    if (!peer.kill()) totals_.fail("a peer had died by itself");
     pause(0, 200);
     peer.start();
     ++totals_.kills;

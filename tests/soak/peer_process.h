@@ -20,17 +20,18 @@ class PeerProcess {
  public:
   /// `shm` false: it is reached by tcp alone. The process dies with the thread that starts it.
   PeerProcess(std::string name, bool shm) : name_(std::move(name)), shm_(shm) { start(); }
-  ~PeerProcess() { kill(); }
+  ~PeerProcess() { static_cast<void>(kill()); }
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool shm() const { return shm_; }
   void signal(int number) const { ::kill(pid_, number); }
-  /// Returns when the process is gone.
-  void kill() {
-    if (pid_ == 0) return;
-    signal(SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
+  /// Returns when the process is gone. @return false if it had died before: it was not to.
+  [[nodiscard]] bool kill() {
+    return end_by(SIGKILL, [](int status) { return WIFSIGNALED(status); });
+  }
+  /// Asks it to end, which a sanitizer uses to look for leaks. @return whether it did so well.
+  [[nodiscard]] bool end() {
+    return end_by(SIGTERM, [](int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; });
   }
   /// On its port. Returns when it listens.
   void start() {
@@ -52,6 +53,10 @@ class PeerProcess {
   /// What the process does: "transfer_soak peer ENDPOINT shm|tcp".
   static int main(const std::string& endpoint, bool shm) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigset_t end;
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &end, nullptr);  // in all threads: it is waited for
     Result<std::unique_ptr<transfer::TransferEngine>> engine = transfer::TransferEngine::create(
         {.listen = endpoint, .node_name = shm ? "shm-peer" : "tcp-peer", .connections_per_peer = 4, .enable_shm = shm});
     if (!engine.ok()) {
@@ -61,10 +66,24 @@ class PeerProcess {
     SlotServer server(**engine);
     std::printf("ready\n");
     std::fflush(stdout);
-    for (;;) ::pause();
+    int number = 0;
+    return ::sigwait(&end, &number);
   }
 
  private:
+  template <typename Expected>
+  bool end_by(int number, Expected expected) {
+    if (pid_ == 0) return true;
+    int status = 0;
+    const bool early = ::waitpid(pid_, &status, WNOHANG) != 0;
+    if (!early) {
+      signal(number);
+      ::waitpid(pid_, &status, 0);
+    }
+    pid_ = 0;
+    return !early && expected(status);
+  }
+
   const std::string name_;
   const bool shm_;
   pid_t pid_ = 0;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 
 #include "chaos.h"
@@ -67,6 +68,10 @@ class Soak {
     if (after.descriptors > before.descriptors + kDescriptorSlack) totals_.fail("descriptors leak");
     if (after.pools > before.pools + kPoolSlack) totals_.fail("mapped pools leak");
     if (!transfer::kSanitized && after.heap > before.heap + kHeapSlack) totals_.fail("memory leaks");
+    look_for_what_was_left_out();
+    for (PeerProcess* peer : {&shm_, &tcp_}) {
+      if (!peer->end()) totals_.fail("a peer died by itself, or did not end well");
+    }
     std::printf("soak: %s; descriptors %zu, then %zu; pools %zu, then %zu; heap %zu MiB, then %zu\n",
                 totals_.line().c_str(), before.descriptors, after.descriptors, before.pools, after.pools,
                 before.heap >> 20, after.heap >> 20);
@@ -80,6 +85,21 @@ class Soak {
   }
   void add(Worker::Target target, int slot) {
     workers_.push_back(std::make_unique<Worker>(*engine_, std::move(target), slot, rng_.next(), totals_));
+  }
+  /// A soak that passes because something never happened says nothing.
+  void look_for_what_was_left_out() {
+    std::map<std::string, std::uint64_t> moved;
+    for (const transfer::TransferStats& row : engine_->stats()) {
+      moved[row.transport] += row.bytes_sent + row.bytes_received;
+    }
+    for (const char* transport : {"mem", "shm", "tcp", "file"}) {
+      if (moved[transport] == 0) totals_.fail(fmt::format("nothing was moved by {}", transport));
+    }
+    if (totals_.notifies == 0) totals_.fail("no notify was sent");
+    if (totals_.revocations == 0) totals_.fail("no memory was revoked in flight");
+    if (totals_.connections_cut == 0) totals_.fail("no connection was cut");
+    // So many blows fall in a minute that one of them kills; under sanitizers they are few.
+    if (!transfer::kSanitized && seconds_ >= 60 && totals_.kills == 0) totals_.fail("no peer was killed");
   }
   void phase(double seconds) {
     const Instant end = clock_now() + Millis(static_cast<std::int64_t>(seconds * 1'000));

@@ -156,11 +156,12 @@ void FileSystems::with_frozen_files(bool by_deadline) {
   Frozen frozen(folder_.path());
   ASSERT_TRUE(frozen.valid());
   Batch batch;
-  Later<Status> done = submit(Op::kWrite, file, by_deadline ? in(Millis(100)) : soon(), &batch);
+  const Deadline deadline = by_deadline ? in(Seconds(1)) : soon();  // the write is under way by then
+  Later<Status> done = submit(Op::kWrite, file, deadline, &batch);
   ASSERT_TRUE(eventually([] { return threads_stuck() > 0; }));
   if (!by_deadline) node()->cancel(batch);
   // The file system does not answer, the engine does; meanwhile the deadline passes.
-  const Deadline end = in(Millis(150));
+  const Deadline end = by_deadline ? deadline + Millis(50) : in(Millis(150));
   while (std::chrono::steady_clock::now() < end) EXPECT_TRUE(node().ask(node(), kEcho, "hello").ok());
   Later<bool> gone;
   ASSERT_TRUE(node()->unregister_memory(file, [set = gone.setter()] { set(true); }).ok());
