@@ -106,6 +106,10 @@ void Connection::read() {
 void Connection::read_some() {
   std::size_t turn = 0;
   while (open()) {
+    if (paused_) {
+      waits_to_read_ = true;
+      return;
+    }
     const ByteSpan landing = reader_.landing();
     const Received received = tls_ ? receive_tls(landing) : receive(landing);
     if (!received.over.ok()) return fail(received.over, received.over.code() != Code::kPeerLost);
@@ -121,6 +125,12 @@ void Connection::read_some() {
       return;
     }
   }
+}
+
+void Connection::resume() {
+  paused_ = false;
+  if (!std::exchange(waits_to_read_, false)) return;
+  loop_.post([self = shared_from_this()] { self->read(); });
 }
 
 void Connection::send_with_next(OutFrame frame) {
