@@ -32,8 +32,8 @@ test-soak:  ## the transfer engine while everything around it breaks, SOAK_SECON
 test-rdma:  ## the transfer engine over soft-RoCE, in a guest of QEMU; no RDMA hardware is needed
 	@tools/setup --rdma && tools/rdma/test
 
-fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (default 60)
-	@tools/setup --tests && tools/fuzz $(or $(FUZZ_SECONDS),60)
+fuzz:  ## fuzz every parser of foreign bytes, FUZZ_ARGS (seconds, or 10000000x, and targets; default 60)
+	@tools/setup --tests && tools/fuzz $(FUZZ_ARGS)
 
 bench: build  ## how much sooner a cached prefix answers, measured on a cluster of its own
 	@tools/bench $(BENCH_ARGS)

@@ -26,6 +26,7 @@ Result<std::size_t> read_foreign(pid_t pid, const std::byte* from, ByteSpan to) 
 }  // namespace
 
 void CopyQueue::push(CopyJob job) {
+  bytes_ += job.bytes;
   jobs_.push_back(std::move(job));
   if (running_) return;
   running_ = true;
@@ -42,6 +43,7 @@ void CopyQueue::turn() {
   const Status status = copy_piece(jobs_.front());
   if (!status.ok() || jobs_.front().bytes == 0) {
     auto done = std::move(jobs_.front().done);
+    bytes_ -= jobs_.front().bytes;
     jobs_.pop_front();
     const std::weak_ptr alive(alive_);
     done(status);
@@ -66,6 +68,7 @@ Status CopyQueue::copy_piece(CopyJob& job) {
   job.to += piece;
   job.from += piece;
   job.bytes -= piece;
+  bytes_ -= piece;
   return {};
 }
 
@@ -76,6 +79,7 @@ bool CopyQueue::take_out(Match match, const Status& why) {
     const auto found = std::ranges::find_if(jobs_, match);
     if (found == jobs_.end()) return any;
     auto done = std::move(found->done);
+    bytes_ -= found->bytes;
     jobs_.erase(found);
     any = true;
     done(why);
@@ -87,7 +91,10 @@ bool CopyQueue::cancel(std::uint64_t id, const Status& why) {
 }
 
 void CopyQueue::forget(std::uint64_t id) {
-  std::erase_if(jobs_, [&](const CopyJob& job) { return job.id == id; });
+  std::erase_if(jobs_, [&](const CopyJob& job) {
+    if (job.id == id) bytes_ -= job.bytes;
+    return job.id == id;
+  });
 }
 
 void CopyQueue::revoke(SegmentHandle segment, const Status& why) {

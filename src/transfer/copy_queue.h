@@ -37,6 +37,8 @@ class CopyQueue {
   explicit CopyQueue(net::EventLoop& loop) : loop_(loop) {}
 
   [[nodiscard]] bool empty() const { return jobs_.empty(); }
+  /// That are still to be copied.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
   /// `done` never runs inside this call.
   void push(CopyJob job);
   /// Takes a job out; its memory is untouched from here on. @return false if there is none; else `done` has run, with
@@ -47,7 +49,10 @@ class CopyQueue {
   /// Takes a job out without running its `done`.
   void forget(std::uint64_t id);
   /// Takes out all jobs; none runs its `done`.
-  void clear() { jobs_.clear(); }
+  void clear() {
+    jobs_.clear();
+    bytes_ = 0;
+  }
 
  private:
   void turn();
@@ -57,6 +62,7 @@ class CopyQueue {
 
   net::EventLoop& loop_;
   std::deque<CopyJob> jobs_;
+  std::size_t bytes_ = 0;  // of all jobs
   bool running_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to the posted turn
 };

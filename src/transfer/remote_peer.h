@@ -40,7 +40,7 @@ inline constexpr std::size_t kAnsweringMax = 8192;
 /// Messages that wait to be sent or acknowledged. A peer that is this far behind is asked for nothing more.
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
 /// How often paths are looked at while something is under way on them: a fraction of kRailSilence.
-inline constexpr Millis kPathCheck{100};
+inline constexpr Millis kPathCheck{50};
 /// Where the unix connection is: on none.
 inline constexpr std::uint8_t kOffRails = 0xff;
 /// Connections that the peer has fenced before they were known here; each is one that broke in its first milliseconds.
@@ -150,6 +150,7 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   MessageCount heard_;
   Connection* messenger_ = nullptr;    // carries our messages; null while none does
   std::uint64_t messenger_fence_ = 0;  // the lost messenger, until it is fenced
+  std::uint8_t messenger_avoids_ = 0;  // its rail
   std::set<std::uint64_t> fences_;     // lost connections that the peer has not fenced yet
   std::deque<std::uint64_t> unknown_;  // fenced by the peer before they were known here
   std::uint64_t shm_link_ = 0;         // names the unix connection

@@ -18,6 +18,7 @@ void RemotePeer::lose(Connection& connection, const Status& why) {
   if (messenger_ == &connection) {
     messenger_ = nullptr;
     messenger_fence_ = link.id;
+    messenger_avoids_ = link.rail;
   }
   fence(link.id, link.rail);
   if (link.dialled) hooks_.connection_lost(handle_, link.rail);
@@ -82,7 +83,7 @@ Status RemotePeer::on_fenced(std::uint64_t connection_id, std::string_view paylo
     MC_RETURN_IF_ERROR(to_send_.acknowledged(heard));
     to_send_.rewind();
     messenger_fence_ = 0;
-    messenger_ = &tcp_->connections().steady();
+    messenger_ = &tcp_->connections().steady(messenger_avoids_);
     send_messages();
   }
   tcp_->begin_again(connection_id);
@@ -110,10 +111,12 @@ void RemotePeer::check_paths() {
   if (check.silence_min >= kPeerSilence) {
     return end(lost(fmt::format("it has acknowledged nothing for {} ms", kPeerSilence.count())));
   }
-  if (check.silent != nullptr) {
-    const Status why(Code::kPeerLost, fmt::format("nothing was acknowledged for {} ms", kRailSilence.count()));
-    check.silent->close(why, false);
-    lose(*check.silent, why);
+  const Status why(Code::kPeerLost, fmt::format("nothing was acknowledged for {} ms", kRailSilence.count()));
+  for (const std::shared_ptr<Connection>& silent : check.silent) {
+    if (state_ != State::kLive) return;
+    if (!tcp_->connections().contains(*silent)) continue;  // it went with one before
+    silent->close(why, false);
+    lose(*silent, why);
   }
   if (state_ == State::kLive && (check.waiting || tcp_->busy())) watch_paths();
 }

@@ -7,12 +7,13 @@
 #include "transfer/auth/test_secrets.h"
 #include "transfer/fake_peer.h"
 #include "transfer/test_node.h"
+#include "transfer/test_slowdown.h"
 
 namespace mooncake::transfer {
 namespace {
 
-/// Enough to meet every field's every bit many times, in a second or two; 1e6 is a matter of ten.
-constexpr int kHostileCapabilities = 100'000;
+/// On each transport.
+constexpr int kHostileCapabilities = 1'000'000 / (kSanitized ? 40 : 1);
 
 constexpr PeerHandle kHolder{7};
 constexpr SegmentHandle kSegment{3, 99};

@@ -102,13 +102,14 @@ TEST_P(Queues, ErrorsAndShortReadsAreTold) {
   const std::string path = folder_.file("a", noise(1000, 1));
   const UniqueFd file = open(path);
   const UniqueFd read_only(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::vector<std::byte> memory(4096);
+  std::vector<std::byte> memory(5 * kEach);
+  const auto room = [&](std::size_t op) { return std::span(memory).subspan(op * kEach, kEach); };  // they run at once
   const std::vector<std::int64_t> moved =
-      run({{.id = 0, .write = false, .fd = file.get(), .memory = memory, .offset = 0},
-           {.id = 0, .write = false, .fd = file.get(), .memory = memory, .offset = 1000},
-           {.id = 0, .write = true, .fd = read_only.get(), .memory = memory, .offset = 0},
-           {.id = 0, .write = false, .fd = -1, .memory = memory, .offset = 0},
-           {.id = 0, .write = false, .fd = file.get(), .memory = memory, .offset = 600}});
+      run({{.id = 0, .write = false, .fd = file.get(), .memory = room(0), .offset = 0},
+           {.id = 0, .write = false, .fd = file.get(), .memory = room(1), .offset = 1000},
+           {.id = 0, .write = true, .fd = read_only.get(), .memory = room(2), .offset = 0},
+           {.id = 0, .write = false, .fd = -1, .memory = room(3), .offset = 0},
+           {.id = 0, .write = false, .fd = file.get(), .memory = room(4), .offset = 600}});
   EXPECT_THAT(moved, testing::ElementsAre(1000, 0, -EBADF, -EBADF, 400));
 }
 

@@ -64,6 +64,8 @@ class RailPlanner {
   void on_done(RailId rail, std::size_t bytes, Instant now);
   /// It failed, and by the rail's fault: the rail cools down.
   void on_failed(RailId rail, std::size_t bytes, Instant now);
+  /// Something else failed on it: it cools down, whether slices were under way there or not.
+  void on_rail_failed(RailId rail, Instant now) { monitor_.on_failure(rail, now); }
   /// It was given up, or failed for what it asked: says nothing of the rail.
   void on_abandoned(RailId rail, std::size_t bytes, Instant now);
 

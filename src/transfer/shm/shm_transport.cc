@@ -4,6 +4,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/rng.h"
 
@@ -66,7 +68,8 @@ void ShmTransport::send_done(std::uint64_t id, const Status& status, std::uint16
 /// Answers about a copy that has ended, with others if more are about to end. The last of them always goes at once.
 void ShmTransport::answer(OutFrame frame, std::size_t bytes) {
   unanswered_ += bytes;
-  if (!copies_.empty() && unanswered_ < kAnswerBytes) return connection_->send_with_next(std::move(frame));
+  if (!copies_.empty() && unanswered_ < std::max(kAnswerBytes, copies_.bytes()))
+    return connection_->send_with_next(std::move(frame));
   unanswered_ = 0;
   connection_->send(std::move(frame));
 }

@@ -5,7 +5,7 @@
 namespace mooncake::transfer {
 
 void ConnectionSet::add(std::shared_ptr<Connection> connection, const Link& link) {
-  members_.push_back({.connection = std::move(connection), .link = link, .acks = {}});
+  members_.push_back({.connection = std::move(connection), .link = link, .acks = {}, .silence = {}});
 }
 
 Link ConnectionSet::remove(const Connection& connection) {
@@ -60,18 +60,31 @@ Connection& ConnectionSet::steady(std::uint8_t avoid) const {
 
 ConnectionSet::Check ConnectionSet::check(Instant now) {
   Check result;
-  Nanos silence_max{0};
   for (Member& member : members_) {
     const AckState state = read_ack_state(member.connection->fd());
-    const Nanos silence = member.acks.silence(state, now);
+    member.silence = member.acks.silence(state, now);
     result.waiting = result.waiting || state.waiting || member.connection->queued_bytes() > 0;
-    result.silence_min = std::min(result.silence_min, silence);
-    if (silence < kRailSilence || silence <= silence_max) continue;
-    silence_max = silence;
-    result.silent = member.connection.get();
+    result.silence_min = std::min(result.silence_min, member.silence);
   }
-  if (result.silence_min >= kRailSilence) result.silent = nullptr;
+  if (result.silence_min >= kRailSilence) return result;
+  for (const Member& member : members_) {
+    if (given_up(member)) result.silent.push_back(member.connection);
+  }
   return result;
+}
+
+/// What moves from a connection to its neighbour on a dead rail would have to wait once more: so when one is silent for
+/// kRailSilence, those beside it go with it at half of that, if there is a way on another rail.
+bool ConnectionSet::given_up(const Member& member) const {
+  if (member.silence >= kRailSilence) return true;
+  if (member.silence < kRailSilence / 2) return false;
+  const auto beside = [&](const Member& other) {
+    return other.link.rail == member.link.rail && other.silence >= kRailSilence;
+  };
+  const auto elsewhere = [&](const Member& other) {
+    return other.link.rail != member.link.rail && other.silence < kRailSilence / 2;
+  };
+  return std::ranges::any_of(members_, beside) && std::ranges::any_of(members_, elsewhere);
 }
 
 void ConnectionSet::close_all(const Status& reason, bool tell) {

@@ -41,9 +41,9 @@ class ConnectionSet {
   [[nodiscard]] Connection& steady(std::uint8_t avoid = 0xff) const;
 
   struct Check {
-    bool waiting = false;              ///< something is not sent or not acknowledged
-    Connection* silent = nullptr;      ///< to be given up: it is silent and another is not
-    Nanos silence_min = Nanos::max();  ///< of all
+    bool waiting = false;                             ///< something is not sent or not acknowledged
+    std::vector<std::shared_ptr<Connection>> silent;  ///< to be given up: they are silent and another is not
+    Nanos silence_min = Nanos::max();                 ///< of all
   };
   /// Looks at what the other end acknowledges.
   Check check(Instant now);
@@ -55,7 +55,10 @@ class ConnectionSet {
     std::shared_ptr<Connection> connection;  // shared: see Connection
     Link link;
     AckWatch acks;
+    Nanos silence{0};  // at the last check
   };
+
+  [[nodiscard]] bool given_up(const Member& member) const;
 
   std::vector<Member> members_;
   std::size_t turn_ = 0;

@@ -103,6 +103,7 @@ Link TcpTransport::lose(Connection& connection) {
     planner_.on_failed(sent.rail, sent.bytes, now);
     stranded_[link.id].push_back(request_id);
   }
+  planner_.on_rail_failed(RailId{link.rail}, now);
   return link;
 }
 
