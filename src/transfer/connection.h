@@ -67,6 +67,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void send(OutFrame frame);
   /// Queues a frame that may wait for the next one: it leaves with whatever is sent next. The caller sees to that.
   void send_with_next(OutFrame frame);
+  /// Sends such frames now, if there are any.
+  void send_waiting() {
+    if (open() && !out_.empty()) flush_soon();
+  }
   /// See OutQueue::let_go.
   OutQueue::LetGo let_go(FrameKind kind, std::uint64_t request_id) { return out_.let_go(kind, request_id); }
   /// See OutQueue::take_out.

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -92,11 +94,12 @@ class Stream {
     for (;;) {
       changed_.wait(lock, [this] { return end_ || !tasks_.empty(); });
       if (tasks_.empty()) return;
-      const auto task = std::move(tasks_.front());
+      auto task = std::move(tasks_.front());
       tasks_.pop_front();
       running_ = true;
       lock.unlock();
       task();
+      task = nullptr;
       lock.lock();
       running_ = false;
       changed_.notify_all();
@@ -123,7 +126,7 @@ struct State {
   std::map<std::string, std::pair<int, int>> failures;  // by function: error, how many times
   Context contexts[kDevices] = {{.device = 0}, {.device = 1}};
   long copies = 0;
-  long copies_now = 0;
+  std::atomic<long> copies_now{0};
   long copies_most = 0;
 };
 
@@ -132,6 +135,17 @@ State& state() {
   static State& it = *new State;
   return it;
 }
+
+/// Counts a copy as long as it waits or runs, also if its stream drops it.
+struct CountedCopy {
+  CountedCopy() {
+    State& s = state();
+    s.copies_most = std::max(s.copies_most, ++s.copies_now);
+  }
+  ~CountedCopy() { --state().copies_now; }
+  CountedCopy(const CountedCopy&) = delete;
+  CountedCopy& operator=(const CountedCopy&) = delete;
+};
 
 thread_local std::vector<Context*> current;
 
@@ -367,13 +381,11 @@ int cuMemcpyAsync(Address to, Address from, std::size_t bytes, Stream* stream) {
   const std::byte* const source = resolve(s, from, bytes, true);
   if (target == nullptr || source == nullptr) return kInvalidValue;
   ++s.copies;
-  s.copies_most = std::max(s.copies_most, ++s.copies_now);
-  stream->push([target, source, bytes] {
+  stream->push([target, source, bytes, counted = std::make_shared<CountedCopy>()] {
     State& then = state();
     {
       std::unique_lock waiting(then.mutex);
       then.released.wait(waiting, [&] { return !then.held || then.lost; });
-      --then.copies_now;
       if (then.lost) return;
     }
     std::memmove(target, source, bytes);

@@ -39,6 +39,7 @@ void ShmTransport::on_pull_slot(CopyJob job, SegmentHold hold, std::byte* device
     if (!status.ok()) return end_pull(id, {}, bytes, status);
     landings_.land(kShmLandings, {.slot = std::move(slot), .spill = nullptr, .bytes = bytes}, std::move(hold), segment,
                    device, nullptr, [this, id, bytes](const Status& landed) { end_pull(id, {}, bytes, landed); });
+    if (copies_.empty()) connection_->send_waiting();  // answers that waited for this one's do not wait for the device
   };
   copies_.push(std::move(job));
 }
