@@ -106,7 +106,7 @@ void Connection::read() {
 void Connection::read_some() {
   std::size_t turn = 0;
   while (open()) {
-    if (paused_) {
+    if (paused_ > 0) {
       waits_to_read_ = true;
       return;
     }
@@ -128,8 +128,8 @@ void Connection::read_some() {
 }
 
 void Connection::resume() {
-  paused_ = false;
-  if (!std::exchange(waits_to_read_, false)) return;
+  CHECK(paused_ > 0);
+  if (--paused_ > 0 || !std::exchange(waits_to_read_, false)) return;
   loop_.post([self = shared_from_this()] { self->read(); });
 }
 

@@ -78,9 +78,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   /// The bulk payload that is arriving, if one is, is thrown away from here on.
   void divert() { reader_.divert(); }
 
-  /// Reads no further than what has been received already, until resume(): the other side is held up by its own full
-  /// window. Messages are held up with it.
-  void pause() { paused_ = true; }
+  /// Reads no further than what has been received already, until there was a resume() for each pause(): the other side
+  /// is held up by its own full window. Messages are held up with it, and its end is noticed only then.
+  void pause() { ++paused_; }
   void resume();
 
   /// Closes, after a last attempt to tell the other side why if `tell` is set. Borrowed bytes are let go.
@@ -131,7 +131,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   bool flush_after_read_ = false;
   bool flush_after_input_ = false;  // one waits for the other side's part of the TLS handshake
   bool overfull_ = false;
-  bool paused_ = false;
+  std::size_t paused_ = 0;
   bool waits_to_read_ = false;  // read() stopped because it is paused
   std::array<std::byte, kStagingBytes> staging_;
   std::deque<UniqueFd> fds_;

@@ -29,39 +29,19 @@
 #include <thread>
 #include <vector>
 
-namespace {
+#include "transfer/cuda/cuda_driver.h"
 
-constexpr int kSuccess = 0;
-constexpr int kInvalidValue = 1;
-constexpr int kOutOfMemory = 2;
-constexpr int kNotInitialized = 3;
-constexpr int kNoDevice = 100;
-constexpr int kInvalidDevice = 101;
-constexpr int kInvalidContext = 201;
-constexpr int kNotReady = 600;
-constexpr int kIllegalAddress = 700;
-constexpr int kAlreadyRegistered = 712;
-constexpr int kNotRegistered = 713;
-constexpr int kDevices = 2;
+namespace mooncake::transfer {
 
-using Address = std::uint64_t;
-
-struct Context {
+struct CudaContextTag {
   int device = 0;
   int retained = 0;
 };
 
-struct Allocation {
-  std::size_t bytes = 0;
-  int device = 0;
-  std::byte* alias = nullptr;  // where the double reads and writes it
-};
-
 /// A thread that does what it is told, in order.
-class Stream {
- public:
-  Stream() : thread_([this] { run(); }) {}
-  ~Stream() {
+struct CudaStreamTag {
+  CudaStreamTag() : thread_([this] { run(); }) {}
+  ~CudaStreamTag() {
     {
       const std::lock_guard lock(mutex_);
       end_ = true;
@@ -114,6 +94,35 @@ class Stream {
   std::thread thread_;
 };
 
+}  // namespace mooncake::transfer
+
+namespace {
+
+using namespace mooncake::transfer;
+
+constexpr CudaResult error_of(int number) { return static_cast<CudaResult>(number); }
+constexpr CudaResult kSuccess = CudaResult::kSuccess;
+constexpr CudaResult kInvalidValue = CudaResult::kInvalidValue;
+constexpr CudaResult kOutOfMemory = CudaResult::kOutOfMemory;
+constexpr CudaResult kNotInitialized = CudaResult::kNotInitialized;
+constexpr CudaResult kNotReady = CudaResult::kNotReady;
+constexpr CudaResult kAlreadyRegistered = CudaResult::kAlreadyRegistered;
+constexpr CudaResult kInvalidDevice = error_of(101);
+constexpr CudaResult kInvalidContext = error_of(201);
+constexpr CudaResult kIllegalAddress = error_of(700);
+constexpr CudaResult kNotRegistered = error_of(713);
+constexpr int kDevices = 2;
+
+using Address = CudaAddress;
+using Context = CudaContextTag;
+using Stream = CudaStreamTag;
+
+struct Allocation {
+  std::size_t bytes = 0;
+  int device = 0;
+  std::byte* alias = nullptr;  // where the double reads and writes it
+};
+
 struct State {
   std::mutex mutex;
   std::condition_variable released;
@@ -123,7 +132,7 @@ struct State {
   std::map<Address, Allocation> allocations;
   std::map<Address, std::size_t> pinned;
   std::set<Stream*> streams;
-  std::map<std::string, std::pair<int, int>> failures;  // by function: error, how many times
+  std::map<std::string, std::pair<CudaResult, int>> failures;  // by function: error, how many times
   Context contexts[kDevices] = {{.device = 0}, {.device = 1}};
   long copies = 0;
   std::atomic<long> copies_now{0};
@@ -150,7 +159,7 @@ struct CountedCopy {
 thread_local std::vector<Context*> current;
 
 /// The error that was injected for this call, or that a lost device gives.
-int injected(State& s, const char* function) {
+CudaResult injected(State& s, const char* function) {
   const auto found = s.failures.find(function);
   if (found != s.failures.end() && found->second.second > 0) {
     --found->second.second;
@@ -186,7 +195,7 @@ std::byte* resolve(const State& s, Address address, std::size_t bytes, bool must
   State& s = state();                              \
   [[maybe_unused]] std::unique_lock lock(s.mutex); \
   if (!s.initialized) return kNotInitialized;      \
-  if (const int error = injected(s, function); error != kSuccess) return error
+  if (const CudaResult error = injected(s, function); error != kSuccess) return error
 
 }  // namespace
 
@@ -197,7 +206,7 @@ extern "C" {
 /// The next `times` calls of that function fail with `error`.
 void simulated_cuda_fail(const char* function, int error, int times) {
   const std::lock_guard lock(state().mutex);
-  state().failures[function] = {error, times};
+  state().failures[function] = {error_of(error), times};
 }
 /// Copies that begin from now on end only when this is called with 0.
 void simulated_cuda_hold(int held) {
@@ -230,72 +239,72 @@ long simulated_cuda_count(const char* what) {
 
 // --- The driver's own.
 
-int cuInit(unsigned) {
+CudaResult cuInit(unsigned) {
   const std::lock_guard lock(state().mutex);
-  if (const int error = injected(state(), "cuInit"); error != kSuccess) return error;
+  if (const CudaResult error = injected(state(), "cuInit"); error != kSuccess) return error;
   state().initialized = true;
   return kSuccess;
 }
-int cuDriverGetVersion(int* version) {
+CudaResult cuDriverGetVersion(int* version) {
   *version = 12000;
   return kSuccess;
 }
-int cuGetErrorName(int error, const char** text) {
-  static const std::map<int, const char*> names = {{kSuccess, "CUDA_SUCCESS"},
-                                                   {kInvalidValue, "CUDA_ERROR_INVALID_VALUE"},
-                                                   {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
-                                                   {kNotInitialized, "CUDA_ERROR_NOT_INITIALIZED"},
-                                                   {kNoDevice, "CUDA_ERROR_NO_DEVICE"},
-                                                   {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"}};
+CudaResult cuGetErrorName(CudaResult error, const char** text) {
+  static const std::map<CudaResult, const char*> names = {{kSuccess, "CUDA_SUCCESS"},
+                                                          {kInvalidValue, "CUDA_ERROR_INVALID_VALUE"},
+                                                          {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
+                                                          {kNotInitialized, "CUDA_ERROR_NOT_INITIALIZED"},
+                                                          {CudaResult::kNoDevice, "CUDA_ERROR_NO_DEVICE"},
+                                                          {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"}};
   const auto found = names.find(error);
   *text = found == names.end() ? nullptr : found->second;
   return found == names.end() ? kInvalidValue : kSuccess;
 }
-int cuGetErrorString(int error, const char** text) {
-  const int found = cuGetErrorName(error, text);
+CudaResult cuGetErrorString(CudaResult error, const char** text) {
+  const CudaResult found = cuGetErrorName(error, text);
   if (found == kSuccess) *text = "an error of the simulated driver";
   return found;
 }
-int cuDeviceGetCount(int* count) {
+CudaResult cuDeviceGetCount(int* count) {
   SIMULATE("cuDeviceGetCount");
   *count = kDevices;
   return kSuccess;
 }
-int cuDeviceGet(int* device, int ordinal) {
+CudaResult cuDeviceGet(int* device, int ordinal) {
   SIMULATE("cuDeviceGet");
   if (ordinal < 0 || ordinal >= kDevices) return kInvalidDevice;
   *device = ordinal;
   return kSuccess;
 }
-int cuDeviceGetName(char* name, int bytes, int device) {
+CudaResult cuDeviceGetName(char* name, int bytes, int device) {
   std::snprintf(name, static_cast<std::size_t>(bytes), "simulated GPU %d", device);
   return kSuccess;
 }
-int cuDevicePrimaryCtxRetain(Context** context, int device) {
+CudaResult cuDevicePrimaryCtxRetain(Context** context, int device) {
   SIMULATE("cuDevicePrimaryCtxRetain");
   *context = &s.contexts[device];
   ++s.contexts[device].retained;
   return kSuccess;
 }
-int cuDevicePrimaryCtxRelease_v2(int device) {
+CudaResult cuDevicePrimaryCtxRelease_v2(int device) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
   --s.contexts[device].retained;
   return kSuccess;
 }
-int cuCtxPushCurrent_v2(Context* context) {
+CudaResult cuCtxPushCurrent_v2(Context* context) {
   if (context == nullptr) return kInvalidContext;
   current.push_back(context);
   return kSuccess;
 }
-int cuCtxPopCurrent_v2(Context** context) {
+CudaResult cuCtxPopCurrent_v2(Context** context) {
   if (current.empty()) return kInvalidContext;
   *context = current.back();
   current.pop_back();
   return kSuccess;
 }
 
-int cuMemAlloc_v2(Address* address, std::size_t bytes) {
+CudaResult cuMemAlloc_v2(Address* address, std::size_t bytes) {
   SIMULATE("cuMemAlloc_v2");
   if (current.empty()) return kInvalidContext;
   const std::size_t pages = (bytes + 4095) / 4096 * 4096;
@@ -309,7 +318,7 @@ int cuMemAlloc_v2(Address* address, std::size_t bytes) {
   s.allocations[*address] = {bytes, current.back()->device, static_cast<std::byte*>(alias)};
   return kSuccess;
 }
-int cuMemFree_v2(Address address) {
+CudaResult cuMemFree_v2(Address address) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
   const auto found = s.allocations.find(address);
@@ -320,7 +329,7 @@ int cuMemFree_v2(Address address) {
   s.allocations.erase(found);
   return kSuccess;
 }
-int cuPointerGetAttribute(void* value, int attribute, Address address) {
+CudaResult cuPointerGetAttribute(void* value, int attribute, Address address) {
   SIMULATE("cuPointerGetAttribute");
   Address begin = 0;
   const Allocation* allocation = find(s, address, begin);
@@ -337,27 +346,27 @@ int cuPointerGetAttribute(void* value, int attribute, Address address) {
   return attribute == 2 || attribute == 9 ? kSuccess : kInvalidValue;
 }
 
-int cuMemHostRegister_v2(void* memory, std::size_t bytes, unsigned) {
+CudaResult cuMemHostRegister_v2(void* memory, std::size_t bytes, unsigned) {
   SIMULATE("cuMemHostRegister_v2");
   if (current.empty()) return kInvalidContext;
   const auto [at, added] = s.pinned.emplace(reinterpret_cast<Address>(memory), bytes);
   return added ? kSuccess : kAlreadyRegistered;
 }
-int cuMemHostUnregister(void* memory) {
+CudaResult cuMemHostUnregister(void* memory) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
   if (current.empty()) return kInvalidContext;
   return s.pinned.erase(reinterpret_cast<Address>(memory)) == 1 ? kSuccess : kNotRegistered;
 }
 
-int cuStreamCreate(Stream** stream, unsigned) {
+CudaResult cuStreamCreate(Stream** stream, unsigned) {
   SIMULATE("cuStreamCreate");
   if (current.empty()) return kInvalidContext;
   *stream = new Stream;
   s.streams.insert(*stream);
   return kSuccess;
 }
-int cuStreamDestroy_v2(Stream* stream) {
+CudaResult cuStreamDestroy_v2(Stream* stream) {
   {
     const std::lock_guard lock(state().mutex);
     state().streams.erase(stream);
@@ -365,16 +374,16 @@ int cuStreamDestroy_v2(Stream* stream) {
   delete stream;
   return kSuccess;
 }
-int cuStreamQuery(Stream* stream) {
+CudaResult cuStreamQuery(Stream* stream) {
   SIMULATE("cuStreamQuery");
   return stream->idle() ? kSuccess : kNotReady;
 }
-int cuStreamSynchronize(Stream* stream) {
+CudaResult cuStreamSynchronize(Stream* stream) {
   { SIMULATE("cuStreamSynchronize"); }
   stream->wait();
   return kSuccess;
 }
-int cuMemcpyAsync(Address to, Address from, std::size_t bytes, Stream* stream) {
+CudaResult cuMemcpyAsync(Address to, Address from, std::size_t bytes, Stream* stream) {
   SIMULATE("cuMemcpyAsync");
   if (current.empty()) return kInvalidContext;
   std::byte* const target = resolve(s, to, bytes, true);
@@ -392,7 +401,7 @@ int cuMemcpyAsync(Address to, Address from, std::size_t bytes, Stream* stream) {
   });
   return kSuccess;
 }
-int cuLaunchHostFunc(Stream* stream, void (*function)(void*), void* user) {
+CudaResult cuLaunchHostFunc(Stream* stream, void (*function)(void*), void* user) {
   SIMULATE("cuLaunchHostFunc");
   stream->push([function, user] {
     state().mutex.lock();
@@ -402,14 +411,14 @@ int cuLaunchHostFunc(Stream* stream, void (*function)(void*), void* user) {
   });
   return kSuccess;
 }
-int cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes) {
+CudaResult cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes) {
   SIMULATE("cuMemcpyHtoD_v2");
   std::byte* const target = resolve(s, to, bytes, true);
   if (target == nullptr) return kInvalidValue;
   std::memcpy(target, from, bytes);
   return kSuccess;
 }
-int cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes) {
+CudaResult cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes) {
   SIMULATE("cuMemcpyDtoH_v2");
   const std::byte* const source = resolve(s, from, bytes, true);
   if (source == nullptr) return kInvalidValue;

@@ -15,6 +15,7 @@ constexpr std::string_view kPerTransfer = "a connection for each transfer";
 constexpr std::string_view kPingPong = "raw epoll ping-pong";
 constexpr std::string_view kFio = "fio, io_uring";
 constexpr std::string_view kNoSecurity = "`mooncake transfer serve` does not take --auth yet";
+constexpr std::string_view kNoGpu = "no GPU: the benchmark does not move memory of one yet";
 
 constexpr std::array kTargets = {
     Target{"shm read, 1 MiB x 32", "shm_read_1mib_gb_per_s", "memcpy_1mib_gb_per_s", "memcpy, 1 thread", "GB/s",
@@ -47,6 +48,7 @@ constexpr std::array kTargets = {
            kNoSecurity},
     Target{"tls, 1 MiB x 32", "tls_read_1mib_gb_per_s", "tcp_read_1mib_gb_per_s", "plain", "GB/s", Goal::kAtLeast, 0.5,
            kNoSecurity},
+    Target{"cuda, host to GPU, 1 MiB x 32", "cuda_write_1mib_gb_per_s", "", "", "GB/s", Goal::kReported, 0, kNoGpu},
     Target{"CPU of shm read, 1 MiB x 32", "shm_read_1mib_cpu_s_per_gb", "memcpy_1mib_cpu_s_per_gb", "memcpy, 1 thread",
            "s/GB"},
     Target{"CPU of shm write, 1 MiB x 32", "shm_write_1mib_cpu_s_per_gb", "memcpy_1mib_cpu_s_per_gb",

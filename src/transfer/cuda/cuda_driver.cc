@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 
 #include <atomic>
 #include <string>
@@ -83,6 +84,18 @@ Result<const CudaDriver*> load() {
   return Status(Code::kUnavailable, "cuda: the driver shows no GPU to this process; see CUDA_VISIBLE_DEVICES");
 }
 
+/// How often this process has loaded a library so far; not 0.
+std::uint64_t libraries_loaded() {
+  std::uint64_t loads = 0;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t /*bytes*/, void* user) {
+        *static_cast<std::uint64_t*>(user) = info->dlpi_adds;
+        return 1;  // it is the same for all
+      },
+      &loads);
+  return loads;
+}
+
 }  // namespace
 
 Result<const CudaDriver*> load_cuda_driver() {
@@ -92,9 +105,16 @@ Result<const CudaDriver*> load_cuda_driver() {
 
 const CudaDriver* find_cuda_driver() {
   static std::atomic<const CudaDriver*> found{nullptr};
+  static std::atomic<std::uint64_t> looked_at{0};
   if (const CudaDriver* driver = found.load(std::memory_order_acquire)) return driver;
+  // Looking for it searches directories; it need not be looked for again before another library was loaded.
+  const std::uint64_t loads = libraries_loaded();
+  if (looked_at.load(std::memory_order_relaxed) == loads) return nullptr;
   void* library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
-  if (library == nullptr) return nullptr;
+  if (library == nullptr) {
+    looked_at.store(loads, std::memory_order_relaxed);
+    return nullptr;
+  }
   const Result<const CudaDriver*>& driver = table_of(library);
   if (!driver.ok()) return nullptr;
   found.store(*driver, std::memory_order_release);

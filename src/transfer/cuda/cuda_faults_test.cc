@@ -245,6 +245,79 @@ TEST_F(CudaFaults, PeerThatIsLostWhileWeStageFailsTheBatchWhenTheDeviceLetsGo) {
   EXPECT_TRUE(gone.get());
 }
 
+TEST_F(CudaFaults, PeerThatDoesNotReadItsAnswersKeepsNobodyFromTheDevice) {
+  meet();
+  for (std::uint64_t id = 1; id <= 30; ++id) read(id, 0, kStagingSlotBytes);
+  EXPECT_EQ(fake_.receive_header().header.kind, FrameKind::kData);  // and no byte more
+  TestNode other({.enable_shm = false});
+  std::vector<std::byte> local(kBytes);
+  static_cast<void>(*other->register_memory(local, Access::kNone));
+  const TransferRequest request{.op = Op::kRead, .local = local, .segment = segment_, .offset = 0};
+  ASSERT_TRUE(other->submit_and_wait(other.peer(node_), std::span(&request, 1), soon()).ok());
+  EXPECT_TRUE(local == noise(kBytes, 1));
+  EXPECT_TRUE(unregister(segment_).get());
+}
+
+/// A peer on this host that holds grants, or lies about them.
+class CudaShmFaults : public CudaFaults {
+ protected:
+  CudaShmFaults() : near_({.node_name = "near"}) {}
+  void SetUp() override {
+    CudaFaults::SetUp();
+    if (IsSkipped()) return;
+    segment_ = *near_->register_memory(gpu_->span(), MemoryKind::kCuda, Access::kReadWrite);
+    fake_.hello().epoch = ~std::uint64_t{0};
+    fake_.hello().shm_socket = "nobody-dials-this";
+    fake_.dial(near_->name());
+    fake_.greet_as_neighbour();
+    second_.hello() = fake_.hello();
+    second_.hello().role = ConnectionRole::kShm;
+    second_.dial_unix(fake_.engine_hello().shm_socket);
+    second_.greet();
+    EXPECT_EQ(second_.receive().header.kind, FrameKind::kShmProbe);
+    second_.send({.kind = FrameKind::kShmReady, .argument = 0});
+  }
+  void ask(std::uint64_t id, std::size_t bytes) {
+    second_.send({.kind = FrameKind::kShmGrant, .request_id = id},
+                 range_payload({.segment = segment_, .offset = 0, .length = bytes}));
+  }
+
+  TestNode near_;
+};
+
+TEST_F(CudaShmFaults, GrantsThatAreNeverReleasedKeepNobodyFromTheDevice) {
+  for (std::uint64_t id = 1; id <= 20; ++id) ask(id, kPiece);
+  EXPECT_FALSE(second_.receive(FrameKind::kShmGranted).end);
+  TestNode other;
+  std::vector<std::byte> local(kBytes);
+  static_cast<void>(*other->register_memory(local, Access::kNone));
+  const TransferRequest request{.op = Op::kRead, .local = local, .segment = segment_, .offset = 0};
+  ASSERT_TRUE(other->submit_and_wait(other.peer(near_), std::span(&request, 1), soon()).ok());
+  EXPECT_TRUE(local == noise(kBytes, 1));
+  Later<bool> gone;
+  ASSERT_TRUE(near_->unregister_memory(segment_, [set = gone.setter()] { set(true); }).ok());
+  EXPECT_TRUE(gone.get());  // what is granted is in slots; what waited is refused
+}
+
+TEST_F(CudaShmFaults, ReleaseBeforeTheGrantEndsThePeer) {
+  SimulatedCuda::hold(true);
+  ask(1, kPiece);
+  EXPECT_TRUE(copying());
+  second_.send({.kind = FrameKind::kShmRelease, .request_id = 1, .argument = 1});
+  EXPECT_EQ(second_.receive_close().code(), Code::kCorrupt);
+  SimulatedCuda::hold(false);
+  Later<bool> gone;
+  ASSERT_TRUE(near_->unregister_memory(segment_, [set = gone.setter()] { set(true); }).ok());
+  EXPECT_TRUE(gone.get());
+}
+
+TEST_F(CudaShmFaults, RangesThatFitNoSlotAreRefused) {
+  ask(1, kStagingSlotBytes + 1);
+  EXPECT_EQ(second_.receive(FrameKind::kDone).header.argument, static_cast<std::uint32_t>(Code::kUnsupported));
+  ask(2, kBytes + 1);
+  EXPECT_EQ(second_.receive(FrameKind::kDone).header.argument, static_cast<std::uint32_t>(Code::kOutOfRange));
+}
+
 TEST_F(CudaFaults, FilesAndDevicesMeetInTheRing) {
   TempFolder folder;
   const SegmentHandle file = *node_->register_file(folder.file("blocks"), {.writable = true, .bytes = kBytes});

@@ -17,7 +17,6 @@ void DeviceLandings::land(std::uint64_t link, Arrived arrived, SegmentHold hold,
   Landing& landing = landings_[id];
   landing = {.link = link, .dropped = false, .operation = 0, .freed = std::move(freed), .done = std::move(done)};
   if (arrived.slot.valid()) {
-    free_spill(landing);
     return deliver(id, std::move(arrived.slot), arrived.bytes, std::move(hold), segment, device);
   }
   landing.operation = context_.cuda.get()->take(
@@ -50,14 +49,11 @@ void DeviceLandings::end(std::uint64_t id, const Status& status) {
   Landing landing = std::move(found->second);
   landings_.erase(found);
   if (!landing.dropped) return landing.done(status);
-  if (busy(landing.link)) return;
-  std::vector<std::function<void()>> now;
-  std::erase_if(quiet_, [&](auto& waiting) {
-    if (waiting.first != landing.link) return false;
-    now.push_back(std::move(waiting.second));
-    return true;
-  });
-  for (const auto& then : now) then();
+  const auto waiting = quiet_.find(landing.link);
+  if (waiting == quiet_.end() || busy(landing.link)) return;
+  const auto then = std::move(waiting->second);
+  quiet_.erase(waiting);
+  then();
 }
 
 void DeviceLandings::drop(std::uint64_t link) {

@@ -33,15 +33,15 @@ class DeviceLandings {
   ~DeviceLandings();
 
   /// Copies them to `device`, of a segment that is held by `hold` until the device has let go. `freed` runs when
-  /// `spill` is not needed any more (inside this call, if it is not there), `done` at the end; neither after drop().
+  /// `spill` is not needed any more (it may be null), `done` at the end; neither after drop().
   void land(std::uint64_t link, Arrived arrived, SegmentHold hold, SegmentHandle segment, std::byte* device,
             std::function<void()> freed, Done done);
   /// The connection is over.
   void drop(std::uint64_t link);
   /// Whether a device still copies what came on a connection that was dropped.
   [[nodiscard]] bool busy(std::uint64_t link) const;
-  /// Runs once that is over, unless this object goes first.
-  void when_quiet(std::uint64_t link, std::function<void()> then) { quiet_.emplace_back(link, std::move(then)); }
+  /// Runs once that is over, unless this object goes first. The last for a link takes the place of those before.
+  void when_quiet(std::uint64_t link, std::function<void()> then) { quiet_[link] = std::move(then); }
 
  private:
   struct Landing {
@@ -61,8 +61,8 @@ class DeviceLandings {
   const PeerHandle peer_;
   std::uint64_t last_ = 0;
   absl::flat_hash_map<std::uint64_t, Landing> landings_;
-  std::vector<std::pair<std::uint64_t, std::function<void()>>> quiet_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to copies
+  absl::flat_hash_map<std::uint64_t, std::function<void()>> quiet_;  // by link
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);       // told to copies
 };
 
 }  // namespace mooncake::transfer

@@ -287,14 +287,17 @@ Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, co
 
 /// The connection outlives what is told of it here: lose() drops that.
 void TcpTransport::land_on_device(Connection& from, std::uint64_t request_id, const BulkRange& range, Landing landing) {
-  if (landing.arrived.spill != nullptr) from.pause();
-  device_landings_.land(
-      connections_.id_of(from), std::move(landing.arrived), SegmentHold(context_.segments, range.segment),
-      range.segment, landing.device, [&from] { from.resume(); },
-      [this, &from, request_id, bytes = range.length](const Status& status) {
-        if (status.ok()) context_.stats.received(peer_, name(), bytes);
-        send_done(from, request_id, status);
-      });
+  std::function<void()> resume;
+  if (landing.arrived.spill != nullptr) {
+    from.pause();
+    resume = [&from] { from.resume(); };
+  }
+  device_landings_.land(connections_.id_of(from), std::move(landing.arrived),
+                        SegmentHold(context_.segments, range.segment), range.segment, landing.device, std::move(resume),
+                        [this, &from, request_id, bytes = range.length](const Status& status) {
+                          if (status.ok()) context_.stats.received(peer_, name(), bytes);
+                          send_done(from, request_id, status);
+                        });
 }
 
 void TcpTransport::fetch(Connection& from, std::uint64_t request_id, const BulkRange& range, const std::byte* device) {
