@@ -2,6 +2,9 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace mooncake {
 
 prometheus::Counter& Metrics::counter(const std::string& name, const std::string& help, const MetricLabels& labels) {
@@ -22,14 +25,23 @@ void Metrics::on_scrape(std::function<void()> refresh) {
   refreshers_.push_back(std::move(refresh));
 }
 
+void Metrics::on_collect(std::function<std::vector<prometheus::MetricFamily>()> collect) {
+  const MutexLock lock(mutex_);
+  collectors_.push_back(std::move(collect));
+}
+
 std::string Metrics::scrape() {
-  std::vector<std::function<void()>> refreshers;
+  decltype(refreshers_) refreshers;
+  decltype(collectors_) collectors;
   {
     const MutexLock lock(mutex_);
     refreshers = refreshers_;
+    collectors = collectors_;
   }
   for (const auto& refresh : refreshers) refresh();
-  return prometheus::TextSerializer().Serialize(registry_->Collect());
+  std::vector<prometheus::MetricFamily> families = registry_->Collect();
+  for (const auto& collect : collectors) std::ranges::move(collect(), std::back_inserter(families));
+  return prometheus::TextSerializer().Serialize(families);
 }
 
 std::vector<double> Metrics::latency_bounds_ms() {

@@ -8,6 +8,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 
 #include <functional>
@@ -32,6 +33,9 @@ class Metrics {
 
   /// `refresh` runs before every scrape, to copy numbers that live elsewhere into gauges. Called under no lock of ours.
   void on_scrape(std::function<void()> refresh);
+  /// Families of metrics that are counted elsewhere, told anew at every scrape. Their names are not to be used in the
+  /// functions above. Called under no lock of ours.
+  void on_collect(std::function<std::vector<prometheus::MetricFamily>()> collect);
 
   /// Everything, as `GET /metrics` answers it (content type "text/plain; version=0.0.4").
   [[nodiscard]] std::string scrape();
@@ -44,6 +48,7 @@ class Metrics {
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   Mutex mutex_;
   std::vector<std::function<void()>> refreshers_ GUARDED_BY(mutex_);
+  std::vector<std::function<std::vector<prometheus::MetricFamily>()>> collectors_ GUARDED_BY(mutex_);
 };
 
 }  // namespace mooncake

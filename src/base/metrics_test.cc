@@ -41,6 +41,22 @@ TEST(Metrics, RefreshRunsBeforeEachScrape) {
   EXPECT_THAT(metrics.scrape(), HasSubstr("mooncake_base_queue_length 2"));
 }
 
+TEST(Metrics, CollectedFamiliesAreShownBesideTheOthers) {
+  Metrics metrics;
+  metrics.counter("mooncake_base_hits_total", "Hits.").Increment();
+  double value = 0;
+  metrics.on_collect([&value] {
+    prometheus::ClientMetric metric;
+    metric.counter.value = ++value;
+    return std::vector<prometheus::MetricFamily>{
+        {"mooncake_base_misses_total", "Misses.", prometheus::MetricType::Counter, {metric}}};
+  });
+  EXPECT_THAT(metrics.scrape(), HasSubstr("mooncake_base_misses_total 1"));
+  const std::string text = metrics.scrape();
+  EXPECT_THAT(text, HasSubstr("mooncake_base_misses_total 2"));
+  EXPECT_THAT(text, HasSubstr("mooncake_base_hits_total 1"));
+}
+
 TEST(Metrics, LatencyBoundsRiseFromATenthOfAMillisecondToAHundredSeconds) {
   const std::vector<double> bounds = Metrics::latency_bounds_ms();
   EXPECT_DOUBLE_EQ(bounds.front(), 0.1);

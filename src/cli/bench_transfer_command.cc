@@ -7,8 +7,10 @@
 #include <csignal>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "cli/bench_progress.h"
+#include "cli/bench_transfer/bench_credentials.h"
 #include "cli/bench_transfer/forked_server.h"
 #include "cli/bench_transfer/per_transfer.h"
 #include "cli/bench_transfer/ping_pong.h"
@@ -28,6 +30,8 @@ struct Peers {
   ForkedServer ping_pong;
   ForkedServer per_transfer;
   ServeProcess serve;
+  std::optional<ServeProcess> serve_mac;  ///< where tcp is measured
+  std::optional<ServeProcess> serve_tls;
   std::optional<Iperf3> iperf3;
   std::string why_no_iperf3;
 };
@@ -40,25 +44,32 @@ struct Disk {
   std::string why_no_fio;
 };
 
-Result<Peers> start_peers(const Invocation& invocation, std::uint64_t bytes) {
+bool wanted(const SweepPlan& plan, std::string_view transport) {
+  return std::ranges::find(plan.transports, transport) != plan.transports.end();
+}
+
+Result<Peers> start_peers(const Invocation& invocation, const SweepPlan& plan, const BenchCredentials& credentials,
+                          std::uint64_t bytes) {
   MC_ASSIGN_OR_RETURN(ForkedServer ping_pong, ForkedServer::start(serve_ping_pong));
   MC_ASSIGN_OR_RETURN(ForkedServer per_transfer, ForkedServer::start(serve_per_transfer));
-  MC_ASSIGN_OR_RETURN(ServeProcess serve, ServeProcess::start(invocation.program, bytes));
+  MC_ASSIGN_OR_RETURN(ServeProcess serve, ServeProcess::start(invocation.program, bytes, {}));
   Peers peers{.ping_pong = std::move(ping_pong),
               .per_transfer = std::move(per_transfer),
               .serve = std::move(serve),
+              .serve_mac = std::nullopt,
+              .serve_tls = std::nullopt,
               .iperf3 = std::nullopt,
               .why_no_iperf3 = {}};
+  if (wanted(plan, "tcp")) {
+    MC_ASSIGN_OR_RETURN(peers.serve_mac, ServeProcess::start(invocation.program, kRoundBytes, credentials.mac()));
+    MC_ASSIGN_OR_RETURN(peers.serve_tls, ServeProcess::start(invocation.program, kRoundBytes, credentials.tls()));
+  }
   if (auto iperf3 = Iperf3::start(variable(invocation.environment, "PATH")); iperf3.ok()) {
     peers.iperf3.emplace(std::move(*iperf3));
   } else {
     peers.why_no_iperf3 = iperf3.status().message();
   }
   return peers;
-}
-
-bool wanted(const SweepPlan& plan, std::string_view transport) {
-  return std::ranges::find(plan.transports, transport) != plan.transports.end();
 }
 
 /// A disk that has no room takes nothing else with it.
@@ -81,11 +92,14 @@ Disk make_disk(const Invocation& invocation, const SweepPlan& plan) {
   return disk;
 }
 
-/// A client for each transport of the plan, with memory of its own. Null: not asked for, or there is no file.
+/// A client for each transport of the plan, and with tcp for each way to prove oneself, all with memory of their own.
+/// Null: not asked for, or there is no file.
 struct Clients {
   std::unique_ptr<TransferClient> mem;
   std::unique_ptr<TransferClient> shm;
   std::unique_ptr<TransferClient> tcp;
+  std::unique_ptr<TransferClient> mac;
+  std::unique_ptr<TransferClient> tls;
   std::unique_ptr<TransferClient> file;
 
   [[nodiscard]] TransferClient* of(std::string_view transport) const {
@@ -94,16 +108,29 @@ struct Clients {
   }
 };
 
-Result<Clients> connect(const SweepPlan& plan, const std::string& endpoint, const Disk& disk, std::uint64_t bytes) {
+/// Over tcp: shared memory would go past what is to be measured.
+Status connect_with_proofs(const Peers& peers, const BenchCredentials& credentials, Clients& clients) {
+  MC_ASSIGN_OR_RETURN(clients.mac,
+                      TransferClient::connect(peers.serve_mac->endpoint(), {.auth = credentials.mac(), .shm = false}));
+  MC_ASSIGN_OR_RETURN(clients.tls,
+                      TransferClient::connect(peers.serve_tls->endpoint(), {.auth = credentials.tls(), .shm = false}));
+  MC_RETURN_IF_ERROR(clients.mac->allocate_local(kRoundBytes));
+  return clients.tls->allocate_local(kRoundBytes);
+}
+
+Result<Clients> connect(const SweepPlan& plan, const Peers& peers, const BenchCredentials& credentials,
+                        const Disk& disk, std::uint64_t bytes) {
+  const std::string& endpoint = peers.serve.endpoint();
   Clients clients;
   if (wanted(plan, "mem")) {
     MC_ASSIGN_OR_RETURN(clients.mem, TransferClient::connect_to_itself(bytes));
   }
   if (wanted(plan, "shm")) {
-    MC_ASSIGN_OR_RETURN(clients.shm, TransferClient::connect(endpoint, true));
+    MC_ASSIGN_OR_RETURN(clients.shm, TransferClient::connect(endpoint, {.shm = true}));
   }
   if (wanted(plan, "tcp")) {
-    MC_ASSIGN_OR_RETURN(clients.tcp, TransferClient::connect(endpoint, false));
+    MC_ASSIGN_OR_RETURN(clients.tcp, TransferClient::connect(endpoint, {.shm = false}));
+    MC_RETURN_IF_ERROR(connect_with_proofs(peers, credentials, clients));
   }
   if (disk.file) {
     MC_ASSIGN_OR_RETURN(clients.file, TransferClient::open_file(disk.file->path(), disk.file->bytes()));
@@ -112,6 +139,13 @@ Result<Clients> connect(const SweepPlan& plan, const std::string& endpoint, cons
     if (client != nullptr) MC_RETURN_IF_ERROR(client->allocate_local(bytes));
   }
   return clients;
+}
+
+std::vector<ProofPeer> proof_peers(const Clients& clients, const Peers& peers) {
+  if (clients.tcp == nullptr) return {};
+  return {{.mode = "mac", .client = clients.mac.get(), .serve = peers.serve_mac->pid()},
+          {.mode = "plain", .client = clients.tcp.get(), .serve = peers.serve.pid()},
+          {.mode = "tls", .client = clients.tls.get(), .serve = peers.serve_tls->pid()}};
 }
 
 /// Moves the bar on: a part of the whole run for each measurement.
@@ -129,10 +163,11 @@ class Progress {
 Status measure(const Invocation& invocation, const SweepPlan& plan, TransferReport& report) {
   const auto rounds_count = static_cast<std::size_t>(invocation.config.integer("bench_transfer.rounds"));
   const std::uint64_t bytes = std::max(plan.bytes_max(), kRoundBytes);
-  MC_ASSIGN_OR_RETURN(Peers peers, start_peers(invocation, bytes));
+  MC_ASSIGN_OR_RETURN(const BenchCredentials credentials, BenchCredentials::create());
+  MC_ASSIGN_OR_RETURN(Peers peers, start_peers(invocation, plan, credentials, bytes));
   const Disk disk = make_disk(invocation, plan);
-  MC_ASSIGN_OR_RETURN(const Clients clients, connect(plan, peers.serve.endpoint(), disk, bytes));
-  constexpr std::size_t kStepsARound = 5;
+  MC_ASSIGN_OR_RETURN(const Clients clients, connect(plan, peers, credentials, disk, bytes));
+  constexpr std::size_t kStepsARound = 6;
   Progress bar(plan.transports.size() * plan.shapes().size() + rounds_count * kStepsARound);
   const auto progress = [&bar](std::string_view what) { bar.step(what); };
   for (const std::string& transport : plan.transports) {
@@ -151,6 +186,7 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
                  .per_transfer = &peers.per_transfer,
                  .iperf3 = peers.iperf3 ? &*peers.iperf3 : nullptr,
                  .why_no_iperf3 = peers.why_no_iperf3,
+                 .proofs = proof_peers(clients, peers),
                  .fio = disk.fio ? &*disk.fio : nullptr,
                  .why_no_fio = disk.why_no_fio},
                 plan.cell);

@@ -78,7 +78,8 @@ const std::vector<Command>& commands() {
       {.name = "transfer serve",
        .summary = "Offer a segment of memory to `transfer read`, `write` and `bench`, until Ctrl-C",
        .examples = "  mooncake transfer serve                   (prints where, as a line of JSON)\n"
-                   "  mooncake transfer serve --listen 127.0.0.1:7100 --bytes 1073741824\n",
+                   "  mooncake transfer serve --listen 127.0.0.1:7100 --bytes 1073741824\n"
+                   "  mooncake transfer serve --listen 10.0.0.5:7100 --auth mac --auth-secret-file secret\n",
        .section = "transfer_serve",
        .run = run_transfer_serve},
       {.name = "transfer read",
@@ -93,7 +94,8 @@ const std::vector<Command>& commands() {
        .run = run_transfer_write},
       {.name = "transfer bench",
        .summary = "How fast bytes move to and from a `transfer serve` that runs somewhere else",
-       .examples = "  mooncake transfer bench --peer 127.0.0.1:7100 --transports shm,tcp\n",
+       .examples = "  mooncake transfer bench --peer 127.0.0.1:7100 --transports shm,tcp\n"
+                   "  mooncake transfer bench --peer 10.0.0.5:7100 --auth mac --auth-secret-file secret\n",
        .section = "transfer_bench",
        .run = run_transfer_bench},
       {.name = "kv why",

@@ -188,10 +188,27 @@ void add_trace(Table& table) {
 /// A mistyped zero should not take all of a machine's memory.
 constexpr double kSegmentBytesMax = 64 * kGibibyte;
 
-void add_copy(Table& table) {
+/// Of both ends of `transfer`. With the name of a node, that node's certificate will do.
+void add_transfer_end(Table& table, std::string_view name) {
+  table.text("name", name, "What peers know it by; with tls its certificate must have this name.");
+  add_auth(table);
+}
+
+void add_trace_file(Table& table) {
+  table.text("trace", "",
+             "File for every batch, slice and call with its times, which https://ui.perfetto.dev shows; empty: none.");
+}
+
+void add_transfer_client(Table& table) {
   table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
+  add_transfer_end(table, "transfer-client");
+}
+
+void add_copy(Table& table) {
+  add_transfer_client(table);
   table.integer("offset", "0", 0, 9.0e18, "Where in the peer's segment, in bytes.");
   table.text("transport", "auto", "`auto`: the fastest that reaches the peer; `tcp`: no other.", {"auto", "tcp"});
+  add_trace_file(table);
 }
 
 /// Lists with commas in between; every combination is measured.
@@ -210,6 +227,7 @@ void add_transfer(Table& table) {
   table.integer("bytes", "268435456", 1, kSegmentBytesMax, "Size of the segment.");
   table.integer("seed", "1", 0, 9.0e18, "Of the noise in it: the same one gives the same bytes.");
   table.integer("ready_fd", "-1", -1, 1'000'000, "Descriptor that gets the line of JSON, too; -1: none.");
+  add_transfer_end(table, "transfer-serve");
 
   table.section("transfer_read");
   add_copy(table);
@@ -221,8 +239,9 @@ void add_transfer(Table& table) {
   table.text("input", "", "File with the bytes.");
 
   table.section("transfer_bench");
-  table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
+  add_transfer_client(table);
   add_sweep(table, "tcp");
+  add_trace_file(table);
 
   table.section("bench_transfer");
   add_sweep(table, "mem,shm,tcp,file");

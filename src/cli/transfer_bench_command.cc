@@ -5,13 +5,14 @@
 #include "cli/bench_transfer/sweep_options.h"
 #include "cli/bench_transfer/transfer_report.h"
 #include "cli/tool_commands.h"
+#include "cli/transfer/trace_file.h"
 
 namespace mooncake::cli {
 namespace {
 
 constexpr std::string_view kSection = "transfer_bench";
 
-Status measure(const std::string& peer, const SweepPlan& plan, TransferReport& report) {
+Status measure(const Config& config, const SweepPlan& plan, TraceFile* trace, TransferReport& report) {
   const std::size_t cells = plan.transports.size() * plan.shapes().size();
   BenchProgress bar;
   std::size_t done = 0;
@@ -19,10 +20,13 @@ Status measure(const std::string& peer, const SweepPlan& plan, TransferReport& r
     bar.show(static_cast<double>(done++) / static_cast<double>(cells), what);
   };
   for (const std::string& transport : plan.transports) {
+    TransferClientOptions options = transfer_client_options(config, kSection);
+    options.shm = transport == "shm";
     MC_ASSIGN_OR_RETURN(const std::unique_ptr<TransferClient> client,
-                        TransferClient::connect(peer, transport == "shm"));
+                        TransferClient::connect(config.text("transfer_bench.peer"), std::move(options)));
     MC_RETURN_IF_ERROR(check_room(client->remote(), plan));
     MC_RETURN_IF_ERROR(client->allocate_local(plan.bytes_max()));
+    const TraceScope traced(trace, client->engine());
     MC_ASSIGN_OR_RETURN(std::vector<SweepCell> swept, run_sweep(*client, transport, plan, progress));
     std::ranges::move(swept, std::back_inserter(report.sweep));
   }
@@ -41,7 +45,11 @@ int run_transfer_bench(const Invocation& invocation) {
                         .sweep = {},
                         .targets = {},
                         .rounds = {}};
-  Status status = measure(config.text("transfer_bench.peer"), *plan, report);
+  report.settings["auth"] = config.text("transfer_bench.auth");
+  TraceFile trace;
+  const std::string& trace_path = config.text("transfer_bench.trace");
+  Status status = measure(config, *plan, trace_path.empty() ? nullptr : &trace, report);
+  if (status.ok()) status = trace.write(trace_path);
   if (status.ok()) status = publish_transfer(report, config.text("transfer_bench.json"));
   return status.ok() ? kExitOk : fail(status);
 }

@@ -6,8 +6,7 @@
 
 namespace mooncake::cli {
 
-/// Shows `engine`'s counters, by transport and peer, at every scrape:
-/// mooncake_transfer_bytes_sent, _bytes_received and _batches_failed. `engine` must outlive the last scrape.
+/// Shows `engine`'s counters at every scrape, as docs/transfer.md lists them. `engine` must outlive the last scrape.
 void export_transfer_stats(const transfer::TransferEngine& engine, Metrics& metrics);
 
 }  // namespace mooncake::cli

@@ -20,12 +20,14 @@ Status read(const Config& config) {
   const auto count = [&](std::string_view key) { return static_cast<std::uint64_t>(config.integer(key)); };
   const std::uint64_t offset = count("transfer_read.offset");
   const std::uint64_t length = count("transfer_read.length");
-  MC_ASSIGN_OR_RETURN(
-      const std::unique_ptr<TransferClient> client,
-      TransferClient::connect(config.text("transfer_read.peer"), config.text("transfer_read.transport") == "auto"));
+  TransferClientOptions options = transfer_client_options(config, "transfer_read");
+  options.shm = config.text("transfer_read.transport") == "auto";
+  MC_ASSIGN_OR_RETURN(const std::unique_ptr<TransferClient> client,
+                      TransferClient::connect(config.text("transfer_read.peer"), std::move(options)));
   MC_RETURN_IF_ERROR(check_range(client->remote(), offset, length));
   MC_RETURN_IF_ERROR(client->allocate_local(length));
-  MC_RETURN_IF_ERROR(copy_and_report(*client, transfer::TransferRequest::Op::kRead, offset));
+  MC_RETURN_IF_ERROR(
+      copy_and_report(*client, transfer::TransferRequest::Op::kRead, offset, config.text("transfer_read.trace")));
   const std::string& output = config.text("transfer_read.output");
   return output.empty() ? Status() : write_file(output, client->local());
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cli/auth_options.h"
 #include "cli/json_output.h"
 #include "cli/tool_commands.h"
 #include "cli/transfer/segment_service.h"
@@ -34,7 +35,8 @@ Status serve(const Config& config) {
   signals->on_signal([&signals](int) { signals->stop(); });
   transfer::TransferConfig options;
   options.listen = config.text("transfer_serve.listen");
-  options.node_name = "transfer-serve";
+  options.node_name = config.text("transfer_serve.name");
+  options.auth = auth_config(config, "transfer_serve");
   MC_ASSIGN_OR_RETURN(const std::unique_ptr<transfer::TransferEngine> engine,
                       transfer::TransferEngine::create(std::move(options)));
   MC_ASSIGN_OR_RETURN(const SegmentDescription segment,

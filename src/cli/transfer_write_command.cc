@@ -22,13 +22,14 @@ Status write(const Config& config) {
   std::error_code error;
   const std::uint64_t length = std::filesystem::file_size(input, error);
   if (error) return {Code::kNotFound, fmt::format("--input: \"{}\": {}", input, error.message())};
-  MC_ASSIGN_OR_RETURN(
-      const std::unique_ptr<TransferClient> client,
-      TransferClient::connect(config.text("transfer_write.peer"), config.text("transfer_write.transport") == "auto"));
+  TransferClientOptions options = transfer_client_options(config, "transfer_write");
+  options.shm = config.text("transfer_write.transport") == "auto";
+  MC_ASSIGN_OR_RETURN(const std::unique_ptr<TransferClient> client,
+                      TransferClient::connect(config.text("transfer_write.peer"), std::move(options)));
   MC_RETURN_IF_ERROR(check_range(client->remote(), offset, length));
   MC_RETURN_IF_ERROR(client->allocate_local(length));
   MC_RETURN_IF_ERROR(read_file(input, client->local()));
-  return copy_and_report(*client, transfer::TransferRequest::Op::kWrite, offset);
+  return copy_and_report(*client, transfer::TransferRequest::Op::kWrite, offset, config.text("transfer_write.trace"));
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ struct Batch::State {
   PeerHandle peer;
   std::vector<TransferRequest> requests;
   Deadline deadline = kNever;
+  Instant begun{};       ///< when it was submitted
+  std::uint64_t id = 0;  ///< among those to its peer
   std::optional<Notify> notify;
   BatchCallback done;
   std::vector<SegmentHandle> held;  ///< local segments, held until the end

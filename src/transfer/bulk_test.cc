@@ -60,15 +60,11 @@ class Bulk : public testing::TestWithParam<Path> {
     return a()->submit_and_wait(peer(), std::span(&request, 1), soon());
   }
   static TransferStats stats(TestNode& node, const std::string& peer) {
-    for (const TransferStats& row : node->stats()) {
-      if (row.peer == peer && row.transport == GetParam().transport) return row;
-    }
-    return {};
+    return total(node, peer, GetParam().transport);
   }
   static std::uint64_t all_bytes(TestNode& node) {
-    std::uint64_t sum = 0;
-    for (const TransferStats& row : node->stats()) sum += row.bytes_sent + row.bytes_received;
-    return sum;
+    const TransferStats sum = total(node);
+    return sum.bytes_sent + sum.bytes_received;
   }
 
  private:

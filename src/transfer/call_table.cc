@@ -2,28 +2,65 @@
 
 namespace mooncake::transfer {
 
-void CallTable::add(std::uint64_t id, Deadline deadline, CallCallback done) {
-  TimerId timer{0};
+void CallTable::add(std::uint64_t id, std::size_t bytes, Deadline deadline, CallCallback done) {
+  Call call{.done = std::move(done), .begun = context_.loop->clock().now(), .counts = true};
   if (deadline != kNever) {
-    timer = loop_.post_at(
+    call.timer = context_.loop->post_at(
         deadline, [this, id] { complete(id, Status(Code::kDeadlineExceeded, "no reply came before the deadline")); });
   }
-  calls_.emplace(id, Call{std::move(done), timer});
+  calls_.emplace(id, std::move(call));
+  context_.tell([&] {
+    return TraceEvent{.kind = TraceEvent::Kind::kCallBegin,
+                      .peer = peer_.handle.value,
+                      .peer_name = peer_.name(),
+                      .id = id,
+                      .bytes = bytes};
+  });
+}
+
+void CallTable::add_notify(std::uint64_t id, CallCallback done) {
+  calls_.emplace(id, Call{.done = std::move(done), .counts = false});
+}
+
+CallCounters& CallTable::counters() {
+  if (counters_ == nullptr) {
+    counters_ = &context_.stats.calls.row({.peer = std::string(peer_.name()), .transport = {}, .rail = {}});
+  }
+  return *counters_;
+}
+
+void CallTable::count(std::uint64_t id, const Call& call, const Result<std::string>& result) {
+  const Nanos took = context_.loop->clock().now() - call.begun;
+  if (result.ok()) {
+    counters().answered(took);
+  } else {
+    counters().failed();
+  }
+  context_.tell([&] {
+    return TraceEvent{.kind = TraceEvent::Kind::kCallEnd,
+                      .peer = peer_.handle.value,
+                      .peer_name = peer_.name(),
+                      .id = id,
+                      .bytes = result.ok() ? result->size() : 0,
+                      .took = took,
+                      .code = result.status().code()};
+  });
 }
 
 void CallTable::complete(std::uint64_t id, Result<std::string> result) {
   const auto found = calls_.find(id);
   if (found == calls_.end()) return;
-  CallCallback done = std::move(found->second.done);
-  loop_.cancel(found->second.timer);
+  Call call = std::move(found->second);
+  context_.loop->cancel(call.timer);
   calls_.erase(found);
-  done(std::move(result));
+  if (call.counts) count(id, call, result);
+  call.done(std::move(result));
 }
 
 void CallTable::forget(std::uint64_t id) {
   const auto found = calls_.find(id);
   if (found == calls_.end()) return;
-  loop_.cancel(found->second.timer);
+  context_.loop->cancel(found->second.timer);
   calls_.erase(found);
 }
 

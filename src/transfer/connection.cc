@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <sys/uio.h>
+
 #include <cerrno>
 
 namespace mooncake::transfer {
@@ -21,6 +23,12 @@ void collect_fds(const msghdr& message, std::deque<UniqueFd>& fds) {
   }
 }
 
+bool is_unix_socket(int fd) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
@@ -32,7 +40,12 @@ std::shared_ptr<Connection> Connection::create(net::EventLoop& loop, std::unique
 
 Connection::Connection(net::EventLoop& loop, std::unique_ptr<net::FdWatch> watch, Handler& handler,
                        std::unique_ptr<TlsStream> tls)
-    : loop_(loop), watch_(std::move(watch)), handler_(&handler), reader_(*this), tls_(std::move(tls)) {
+    : loop_(loop),
+      watch_(std::move(watch)),
+      handler_(&handler),
+      reader_(*this),
+      tls_(std::move(tls)),
+      takes_fds_(is_unix_socket(watch_->fd())) {
   reader_.limit_payload(kHelloBytesMax);
 }
 
@@ -57,25 +70,36 @@ Status Connection::on_bulk_end(const FrameHeader& header, const BulkRange& range
 }
 
 Connection::Received Connection::receive(ByteSpan landing) {
-  std::array<iovec, 2> pieces = {{{landing.data(), landing.size()}, {staging_.data(), staging_.size()}}};
-  const bool direct = !landing.empty();
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kReceivedFdsMax)> control;
-  msghdr message{};
-  message.msg_iov = direct ? pieces.data() : &pieces[1];
-  message.msg_iovlen = direct ? 2 : 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  std::array<iovec, 2> both = {{{landing.data(), landing.size()}, {staging_.data(), staging_.size()}}};
+  const std::span<iovec> pieces = std::span(both).subspan(landing.empty() ? 1 : 0);
   ssize_t count = 0;
-  do {
-    count = ::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  do {  // the plainest call that will do: a message and its answer are four of them
+    if (takes_fds_) {
+      count = receive_with_fds(pieces);
+    } else if (landing.empty()) {
+      count = ::recv(fd(), staging_.data(), staging_.size(), MSG_DONTWAIT);
+    } else {
+      count = ::readv(fd(), pieces.data(), static_cast<int>(pieces.size()));
+    }
   } while (count < 0 && errno == EINTR);
   if (count < 0 && would_block(errno)) return {.drained = true};
   if (count < 0) return {.over = Status(Code::kPeerLost, fmt::format("the connection broke: {}", errno_text(errno)))};
   if (count == 0) return {.over = Status(Code::kPeerLost, "the peer closed the connection")};
-  collect_fds(message, fds_);
   const auto got = static_cast<std::size_t>(count);
   // If it did not fill what there was, the socket is empty: no need to ask once more.
   return {.count = got, .drained = got < landing.size() + staging_.size()};
+}
+
+ssize_t Connection::receive_with_fds(std::span<iovec> pieces) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kReceivedFdsMax)> control;
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t count = ::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (count > 0) collect_fds(message, fds_);
+  return count;
 }
 
 Connection::Received Connection::receive_tls(ByteSpan landing) {
@@ -182,9 +206,9 @@ void Connection::flush() {
   flushing_ = false;
 }
 
-Connection::Written Connection::write_some() {
-  int passed = -1;
-  const std::span<iovec> pieces = out_.gather(passed);
+ssize_t Connection::send_pieces(std::span<iovec> pieces, int passed) {
+  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  if (passed < 0 && pieces.size() == 1) return ::send(fd(), pieces[0].iov_base, pieces[0].iov_len, kFlags);
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   msghdr message{};
   message.msg_iov = pieces.data();
@@ -198,7 +222,13 @@ Connection::Written Connection::write_some() {
     header->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
   }
-  const ssize_t count = ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return ::sendmsg(fd(), &message, kFlags);
+}
+
+Connection::Written Connection::write_some() {
+  int passed = -1;
+  const std::span<iovec> pieces = out_.gather(passed);
+  const ssize_t count = send_pieces(pieces, passed);
   if (count < 0) {
     if (errno == EINTR) return Written::kSome;
     if (would_block(errno)) return Written::kFull;

@@ -110,11 +110,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void read();
   void read_some();
   Received receive(ByteSpan landing);
+  ssize_t receive_with_fds(std::span<iovec> pieces);
   Received receive_tls(ByteSpan landing);
   Status take_in(std::size_t count, std::size_t in_place);
   void flush();
   void flush_soon();
   enum class Written : std::uint8_t { kSome, kFull, kWaitsForInput, kBroken };
+  ssize_t send_pieces(std::span<iovec> pieces, int passed);
   Written write_some();
   Written write_tls();
   void end_soon(const Status& reason);
@@ -126,6 +128,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   FrameReader reader_;
   OutQueue out_;
   std::unique_ptr<TlsStream> tls_;
+  const bool takes_fds_;   // a unix socket, on which descriptors may come
   bool flushing_ = false;  // a flush is posted, or waits for the socket, or comes at the end of read()
   bool reading_ = false;   // inside read()
   bool flush_after_read_ = false;

@@ -14,7 +14,7 @@
 #include "transfer/rdma/rdma_host.h"
 #include "transfer/segment_table.h"
 #include "transfer/shm/pool_set.h"
-#include "transfer/stats_table.h"
+#include "transfer/stats/stats_table.h"
 #include "transfer/transfer_engine.h"
 
 namespace mooncake::transfer {
@@ -28,6 +28,15 @@ struct Context {
         segments(seed),
         handlers(executor) {}
 
+  /// Tells the trace, if there is one. `make` builds the event; the time is filled in. Loop thread only.
+  template <typename Make>
+  void tell(Make make) {
+    if (trace == nullptr) return;
+    TraceEvent event = make();
+    event.at = loop->clock().now();
+    trace->on_event(event);
+  }
+
   /// True on the loop if that is also where the user's callbacks belong: then they need not be posted.
   [[nodiscard]] bool callbacks_here() const { return &executor == loop.get() && loop->is_current(); }
 
@@ -37,7 +46,8 @@ struct Context {
   Credentials credentials;                     ///< complete before the first connection
   SegmentTable segments;
   CapabilityMint capabilities;
-  StatsTable stats;
+  StatsTables stats;
+  TransferTrace* trace = nullptr;  ///< of the user, who may have none; loop thread only
   HandlerTable handlers;
   PoolSet pools;
   LazyCudaHost cuda;

@@ -170,6 +170,7 @@ void Core::refuse(const std::shared_ptr<Batch::State>& batch, const Status& why)
 }
 
 void Core::submit(std::shared_ptr<Batch::State> batch) {
+  batch->begun = context_.loop->clock().now();
   context_.loop->post([this, batch = std::move(batch)] {
     Peer* const found = find(batch->peer);
     if (stopping_) return refuse(batch, {Code::kCancelled, "the transfer engine ends"});
@@ -220,6 +221,9 @@ void Core::ended(PeerHandle handle, bool was_live, const Status& why) {
   if (live != epochs_.end() && live->second == peer) epochs_.erase(live);
   if (stopping_ || !was_live) return;
   log_info("transfer: {}", why.message());
+  context_.tell([&] {
+    return TraceEvent{.kind = TraceEvent::Kind::kPeerLost, .peer = handle.value, .peer_name = peer->hello().node_name};
+  });
   context_.handlers.peer_lost(handle);
 }
 

@@ -200,7 +200,7 @@ TEST_F(Network, SlowRailDoesNotSlowDownTheFastOne) {
   const Millis both = time_of(4);
   std::printf("%zu MiB: %lld ms over the fast rail alone, %lld ms with one of 100 Mbit/s beside it\n", bytes * 4 >> 20,
               static_cast<long long>(alone.count()), static_cast<long long>(both.count()));
-  EXPECT_LE(both, 2 * alone + Millis(100));
+  EXPECT_TRUE(kSanitized || both <= 2 * alone + Millis(100));  // times that are compared want the real product
 }
 
 TEST_F(Network, ConnectionsThatAreDelayedUnlikeOneAnotherLeaveMessagesInOrderAndBytesRight) {

@@ -3,6 +3,30 @@
 #include <algorithm>
 
 namespace mooncake::transfer {
+namespace {
+
+/// Copies small pieces together. One at a time a thread: they share the room.
+class Joiner {
+ public:
+  /// Moves a small piece into the room. @return true if it then continues `last`, which has got longer.
+  bool join(iovec& piece, iovec* last) {
+    if (piece.iov_len > OutQueue::kJoinedPieceMax || used_ + piece.iov_len > room_.size()) return false;
+    std::byte* const to = room_.data() + used_;
+    std::memcpy(to, piece.iov_base, piece.iov_len);
+    used_ += piece.iov_len;
+    piece.iov_base = to;
+    if (last == nullptr || static_cast<std::byte*>(last->iov_base) + last->iov_len != to) return false;
+    last->iov_len += piece.iov_len;
+    return true;
+  }
+
+ private:
+  static thread_local std::array<std::byte, OutQueue::kJoinedBytes> room_;
+  std::size_t used_ = 0;
+};
+thread_local std::array<std::byte, OutQueue::kJoinedBytes> Joiner::room_;
+
+}  // namespace
 
 OutFrame OutFrame::make(FrameHeader header, ConstByteSpan small, std::string payload, ConstByteSpan borrowed) {
   OutFrame frame;
@@ -78,11 +102,13 @@ std::span<iovec> OutQueue::gather(int& fd) {
   std::size_t count = 0;
   std::size_t skip = front_sent_;
   std::uint64_t number = front_number_;
+  Joiner joiner;
   const auto add = [&](const void* data, std::size_t size) {
     const std::size_t skipped = std::min(skip, size);
     skip -= skipped;
     if (size == skipped) return;
-    pieces_[count++] = {static_cast<std::byte*>(const_cast<void*>(data)) + skipped, size - skipped};
+    iovec piece{static_cast<std::byte*>(const_cast<void*>(data)) + skipped, size - skipped};
+    if (!joiner.join(piece, count > 0 ? &pieces_[count - 1] : nullptr)) pieces_[count++] = piece;
   };
   for (OutFrame& frame : wire_) {
     if (count + 3 > kGatherMax || (count > 0 && frame.fd.valid())) break;

@@ -59,6 +59,10 @@ class OutQueue {
   };
   /// Pieces of one system call: 64 frames of header and payload fit well below IOV_MAX (1024).
   static constexpr std::size_t kGatherMax = 128;
+  /// Pieces up to this size that follow one another are copied together, as far as there is room: cheaper than a piece
+  /// more for the kernel to look up. A message or answer of that size then is one piece, and one plain send().
+  static constexpr std::size_t kJoinedPieceMax = 256;
+  static constexpr std::size_t kJoinedBytes = 16u << 10;
   /// Frames are put in wire order this far ahead, so that a message waits for at most this much bulk.
   static constexpr std::size_t kCommitBytes = 1u << 20;
 
@@ -75,7 +79,7 @@ class OutQueue {
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
   /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
-  /// until the next call of anything.
+  /// until the next call of anything, and of gather() of any queue of this thread.
   std::span<iovec> gather(int& fd);
   /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through.
   void sent(std::size_t count, const std::function<void(const FrameHeader&)>& on_sent);

@@ -44,6 +44,38 @@ std::string flat(const OutFrame& frame) {
 const std::string kText(3u << 20, 'b');
 const ConstByteSpan kBulk = as_bytes(kText);
 
+TEST(OutQueue, SmallFramesAreOnePieceAndLargePayloadsAreNotCopied) {
+  OutQueue queue;
+  std::string expected;
+  for (std::uint64_t id = 1; id <= 64; ++id) {
+    OutFrame frame = message(id, std::string(OutQueue::kJoinedPieceMax / 2, 'm'));
+    expected += flat(frame);
+    queue.push(std::move(frame));
+  }
+  int fd = -1;
+  EXPECT_EQ(queue.gather(fd).size(), 1u);
+  EXPECT_EQ(take_all(queue), expected);
+
+  queue.push(bulk(65, kBulk));
+  const std::span<iovec> pieces = queue.gather(fd);
+  ASSERT_EQ(pieces.size(), 2u);
+  EXPECT_EQ(pieces[1].iov_base, kBulk.data());
+  EXPECT_EQ(pieces[1].iov_len, kBulk.size());
+}
+
+/// More small frames than there is room to copy together.
+TEST(OutQueue, WhatIsJoinedHasALimit) {
+  OutQueue queue;
+  std::string expected;
+  for (std::uint64_t id = 1; id <= OutQueue::kGatherMax; ++id) {
+    OutFrame frame = message(id, std::string(OutQueue::kJoinedPieceMax, static_cast<char>('a' + id % 26)));
+    expected += flat(frame);
+    queue.push(std::move(frame));
+  }
+  ASSERT_GT(expected.size(), OutQueue::kJoinedBytes);
+  EXPECT_EQ(take_all(queue), expected);
+}
+
 TEST(OutQueue, BytesComeOutWholeHoweverTheSocketTakesThem) {
   Rng rng(3);
   OutQueue queue;

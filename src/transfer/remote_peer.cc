@@ -11,8 +11,8 @@ RemotePeer::RemotePeer(Context& context, PeerHandle handle, PeerName name, Hooks
       handle_(handle),
       name_(std::move(name)),
       hooks_(std::move(hooks)),
-      calls_(*context.loop),
-      queue_(context, queue_hooks()),
+      calls_(context, {.handle = handle, .name = [this] { return label(); }}),
+      queue_(context, handle, queue_hooks()),
       landings_(context, handle) {}
 
 SliceQueue::Hooks RemotePeer::queue_hooks() {
@@ -31,7 +31,7 @@ SliceQueue::Hooks RemotePeer::queue_hooks() {
           },
       .forget_notify = [this](std::uint64_t id) { calls_.forget(id); },
       .next_id = [this] { return ++last_id_; },
-      .peer_name = [this]() -> std::string_view { return state_ == State::kConnecting ? name_ : hello_.node_name; },
+      .peer_name = [this] { return label(); },
       .transport_name = [this]() -> std::string_view {
         if (shm_ && shm_->ready()) return "shm";
         return rdma_ && rdma_->ready() ? "rdma" : "tcp";
@@ -56,6 +56,7 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   CHECK(state_ == State::kConnecting);
   state_ = State::kLive;
   hello_ = hello;
+  calls_.renamed();
   const std::size_t rails = std::max(hello_.rails.size(), context_.hello.rails.size()) + 1;
   tcp_ = std::make_unique<TcpTransport>(context_, queue_, landings_, handle_, hello_.node_name, rails);
   messenger_ = connection.get();
@@ -135,6 +136,8 @@ void RemotePeer::call(std::uint16_t method, std::string payload, Deadline deadli
 
 void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
                      CallCallback done) {
+  const bool call = kind == FrameKind::kCall;
+  if (call && (calls_.full() || to_send_.bytes() > kQueuedMessageBytesMax)) calls_.counters().failed();
   if (calls_.full()) {
     return done(Status(Code::kExhausted, fmt::format("{} calls to {} wait for an answer, the most there can be",
                                                      kCallsMax, display_name())));
@@ -142,7 +145,11 @@ void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std
   if (to_send_.bytes() > kQueuedMessageBytesMax) {
     return done(Status(Code::kExhausted, fmt::format("{} does not keep up with what is sent to it", display_name())));
   }
-  calls_.add(id, deadline, std::move(done));
+  if (call) {
+    calls_.add(id, payload.size(), deadline, std::move(done));
+  } else {
+    calls_.add_notify(id, std::move(done));
+  }
   send_message(kind, id, method, std::move(payload));
 }
 
@@ -227,11 +234,12 @@ void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
     if (header.argument == 0) return calls_.complete(id, std::move(payload));
     return calls_.complete(id, decode_status(header.argument, payload));
   }
+  const bool notify = header.kind == FrameKind::kNotify;
+  if (!notify) calls_.counters().received();
   ++answering_;
   if (answering_ > kAnsweringMax) {
     return reply(id, Status(Code::kExhausted, fmt::format("{} calls wait for an answer already", kAnsweringMax)));
   }
-  const bool notify = header.kind == FrameKind::kNotify;
   Responder::Send send = [](const Result<std::string>&) {};
   if (!notify) {
     send = [post = hooks_.post_reply, handle = handle_, id](Result<std::string> result) {

@@ -135,6 +135,8 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   /// Batches may go once it is known whether there will be `shm`, and `rdma`.
   void decided(bool shm, bool rdma);
   [[nodiscard]] std::string display_name() const;
+  /// Its name in statistics: until it has said one, where it should listen.
+  [[nodiscard]] std::string_view label() const { return hello_.node_name.empty() ? name_ : hello_.node_name; }
 
   Context& context_;
   const PeerHandle handle_;

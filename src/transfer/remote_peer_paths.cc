@@ -13,7 +13,7 @@ void RemotePeer::lose(Connection& connection, const Status& why) {
   const Link link = tcp_->lose(connection);
   CHECK(link.id != 0);
   if (tcp_->connections().size() == 0) return end(lost(why.message()));
-  context_.stats.connection_lost(hello_.node_name, tcp_->name());
+  tcp_->counters(link.rail).connection_lost();
   log_debug("transfer: a connection to {} is lost: {}", display_name(), why.message());
   if (messenger_ == &connection) {
     messenger_ = nullptr;
@@ -27,7 +27,7 @@ void RemotePeer::lose(Connection& connection, const Status& why) {
 /// The peer may be copying from our memory: what it was asked to copy goes by tcp when it has stopped.
 void RemotePeer::lose_shm(const Status& why) {
   log_warn("transfer: no shm with {} any more: {}", display_name(), why.message());
-  context_.stats.connection_lost(hello_.node_name, shm_->name());
+  shm_->counters().connection_lost();
   shm_->stop(why);
   decided(true, false);
   fence(shm_link_, kOffRails);

@@ -10,6 +10,8 @@ namespace mooncake::transfer {
 
 void SliceQueue::submit(BatchPtr batch) {
   running_.push_back(batch);
+  batch->id = ++batches_;
+  tell_batch(TraceEvent::Kind::kBatchBegin, *batch, {});
   if (running_.size() > kBatchesMax) {
     batch->status =
         Status(Code::kExhausted, fmt::format("{} batches run towards this peer, the most there can be", kBatchesMax));
@@ -67,12 +69,56 @@ void SliceQueue::start_next(const BatchPtr& batch) {
 void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
   entry.transport = hooks_.choose(entry.slice, refused);
   if (!entry.transport->reaches(entry.slice.kind)) return stage(id, std::move(entry));
-  entry.moved_by = entry.transport->name();
   const Slice slice = entry.slice;
   Transport* const transport = entry.transport;
-  entry.batch->transport = entry.moved_by;
+  entry.batch->transport = transport->name();
   in_flight_.insert_or_assign(static_cast<std::uint64_t>(id), std::move(entry));
   transport->start(id, slice);
+}
+
+void SliceQueue::on_slice_path(SliceId id, PathCounters& path) {
+  const auto key = static_cast<std::uint64_t>(id);
+  const auto found = in_flight_.find(key);
+  if (found == in_flight_.end()) return;
+  Entry& entry = found->second;
+  leave_path(key, entry, Outcome::kGoesOn, Code::kUnavailable);
+  entry.path = &path;
+  entry.begun = context_.loop->clock().now();
+  context_.tell([&] {
+    return TraceEvent{.kind = TraceEvent::Kind::kSliceBegin,
+                      .peer = peer_.value,
+                      .peer_name = hooks_.peer_name(),
+                      .id = key,
+                      .batch = entry.batch ? entry.batch->id : 0,
+                      .transport = path.labels().transport,
+                      .rail = path.labels().rail,
+                      .write = entry.slice.op == TransferRequest::Op::kWrite,
+                      .bytes = entry.slice.local.size()};
+  });
+}
+
+/// The slice is over on its path, if one has it.
+void SliceQueue::leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code) {
+  PathCounters* const path = std::exchange(entry.path, nullptr);
+  if (path == nullptr) return;
+  const bool write = entry.slice.op == TransferRequest::Op::kWrite;
+  const std::size_t bytes = entry.slice.local.size();
+  const Nanos took = context_.loop->clock().now() - entry.begun;
+  if (outcome == Outcome::kDone) path->moved(write, bytes, took);
+  if (outcome == Outcome::kFailed) path->failed();
+  context_.tell([&] {
+    return TraceEvent{.kind = TraceEvent::Kind::kSliceEnd,
+                      .peer = peer_.value,
+                      .peer_name = hooks_.peer_name(),
+                      .id = id,
+                      .batch = entry.batch ? entry.batch->id : 0,
+                      .transport = path->labels().transport,
+                      .rail = path->labels().rail,
+                      .write = write,
+                      .bytes = bytes,
+                      .took = took,
+                      .code = code};
+  });
 }
 
 void SliceQueue::on_slice_done(SliceId id, const Status& status) {
@@ -86,9 +132,11 @@ void SliceQueue::on_slice_done(SliceId id, const Status& status) {
 
 void SliceQueue::end_slice(SliceId id, const Status& status) {
   const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
-  const Entry entry = std::move(found->second);
+  Entry entry = std::move(found->second);
   in_flight_.erase(found);
-  if (status.ok()) count(entry);
+  const bool wanted = entry.batch != nullptr && entry.batch->status.ok();
+  const Outcome failure = wanted ? Outcome::kFailed : Outcome::kGivenUp;
+  leave_path(static_cast<std::uint64_t>(id), entry, status.ok() ? Outcome::kDone : failure, status.code());
   if (entry.batch == nullptr) {
     if (entry.slice.op != TransferRequest::Op::kWrite) return;
     --given_up_writes_;
@@ -112,6 +160,7 @@ void SliceQueue::on_slice_refused(SliceId id) {
     return on_slice_done(id, Status(Code::kCancelled, "the batch has ended"));
   }
   Entry entry = std::move(found->second);
+  leave_path(static_cast<std::uint64_t>(id), entry, Outcome::kGoesOn, Code::kUnavailable);
   const Transport* const refused = entry.transport;
   start(id, std::move(entry), refused);
 }
@@ -119,9 +168,10 @@ void SliceQueue::on_slice_refused(SliceId id) {
 void SliceQueue::begin_again(const Transport& lost) {
   std::vector<std::uint64_t> ids;
   for (const auto& [id, entry] : in_flight_) {
-    if (entry.transport == &lost) ids.push_back(id);
+    if (entry.transport != &lost) continue;
+    ids.push_back(id);
+    if (entry.path != nullptr) entry.path->retried();
   }
-  context_.stats.slices_retried(hooks_.peer_name(), lost.name(), ids.size());
   for (const std::uint64_t id : ids) on_slice_refused(SliceId{id});
 }
 
@@ -163,6 +213,7 @@ void SliceQueue::give_up(std::uint64_t id) {
   entry.batch = nullptr;
   entry.slot.reset();
   if (what == Abandoned::kForgotten) {
+    leave_path(id, entry, Outcome::kGivenUp, Code::kCancelled);
     in_flight_.erase(id);
   } else if (entry.slice.op == TransferRequest::Op::kWrite) {
     ++given_up_writes_;
@@ -170,7 +221,10 @@ void SliceQueue::give_up(std::uint64_t id) {
 }
 
 void SliceQueue::fail_all(const Status& why) {
-  const auto entries = std::exchange(in_flight_, {});
+  auto entries = std::exchange(in_flight_, {});
+  for (auto& [id, entry] : entries) {
+    leave_path(id, entry, entry.batch ? Outcome::kFailed : Outcome::kGivenUp, why.code());
+  }
   given_up_writes_ = 0;
   waiting_.clear();
   slices_ = 0;
@@ -206,10 +260,14 @@ void SliceQueue::notify_done(const BatchPtr& batch, const Status& status) {
 
 /// Nothing is left of the batch here. A device may still be copying for it (fail_all): then it ends with that.
 void SliceQueue::finish(const BatchPtr& batch) {
-  if (!batch->status.ok()) {
-    context_.stats.batch_failed(hooks_.peer_name(),
-                                batch->transport.empty() ? hooks_.transport_name() : batch->transport);
+  const Nanos took = context_.loop->clock().now() - batch->begun;
+  BatchCounters& counters = batch_counters(batch->transport.empty() ? hooks_.transport_name() : batch->transport);
+  if (batch->status.ok()) {
+    counters.done(took);
+  } else {
+    counters.failed();
   }
+  tell_batch(TraceEvent::Kind::kBatchEnd, *batch, took);
   std::erase(running_, batch);
   if (batch->in_flight == 0) end_batch(context_, batch);
 }
@@ -223,13 +281,27 @@ void SliceQueue::end_batch(Context& context, const BatchPtr& batch) {
   context.executor.post([done = std::move(batch->done), status = batch->status]() mutable { done(std::move(status)); });
 }
 
-void SliceQueue::count(const Entry& entry) {
-  const std::size_t bytes = entry.slice.local.size();
-  if (entry.slice.op == TransferRequest::Op::kWrite) {
-    context_.stats.sent(hooks_.peer_name(), entry.moved_by, bytes);
-  } else {
-    context_.stats.received(hooks_.peer_name(), entry.moved_by, bytes);
-  }
+BatchCounters& SliceQueue::batch_counters(std::string_view transport) {
+  const auto known = std::ranges::find(batch_counters_, transport, &decltype(batch_counters_)::value_type::first);
+  if (known != batch_counters_.end()) return *known->second;
+  BatchCounters& row = context_.stats.batches.row(
+      {.peer = std::string(hooks_.peer_name()), .transport = std::string(transport), .rail = {}});
+  batch_counters_.emplace_back(transport, &row);
+  return row;
+}
+
+void SliceQueue::tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Nanos took) const {
+  context_.tell([&] {
+    std::uint64_t bytes = 0;
+    for (const TransferRequest& request : batch.requests) bytes += request.local.size();
+    return TraceEvent{.kind = kind,
+                      .peer = peer_.value,
+                      .peer_name = hooks_.peer_name(),
+                      .id = batch.id,
+                      .bytes = bytes,
+                      .took = took,
+                      .code = batch.status.code()};
+  });
 }
 
 ByteSpan SliceQueue::landing(SliceId id) const {

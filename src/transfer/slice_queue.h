@@ -42,12 +42,15 @@ class SliceQueue final : public SliceSink {
     /// Forgets a notify in flight.
     std::function<void(std::uint64_t)> forget_notify;
     std::function<std::uint64_t()> next_id;
-    /// For statistics: the peer's name, and the transport that bulk takes now (for a batch that took none).
+    /// For statistics: the peer's name, which may change until open(), and the transport that bulk takes now (for a
+    /// batch that took none).
     std::function<std::string_view()> peer_name;
     std::function<std::string_view()> transport_name;
   };
 
-  SliceQueue(Context& context, Hooks hooks) : context_(context), hooks_(std::move(hooks)) {}
+  /// `peer` is whom the batches are for.
+  SliceQueue(Context& context, PeerHandle peer, Hooks hooks)
+      : context_(context), peer_(peer), hooks_(std::move(hooks)) {}
 
   void submit(BatchPtr batch);
   /// Starts what the window has room for, if the queue is open.
@@ -56,6 +59,7 @@ class SliceQueue final : public SliceSink {
   void open() {
     if (open_) return;
     open_ = true;
+    batch_counters_.clear();  // they were of the name before
     pump();
   }
   /// Ends a batch early with `why`. The callback comes when its memory is free.
@@ -65,6 +69,7 @@ class SliceQueue final : public SliceSink {
   void fail_all(const Status& why);
   void notify_done(const BatchPtr& batch, const Status& status);
 
+  void on_slice_path(SliceId id, PathCounters& path) override;
   void on_slice_done(SliceId id, const Status& status) override;
   void on_slice_refused(SliceId id) override;
 
@@ -82,7 +87,8 @@ class SliceQueue final : public SliceSink {
     Slice slice;
     BatchPtr batch;                  // null once given up and let go
     Transport* transport = nullptr;  // null while it is staged
-    std::string_view moved_by = {};  // the name of its last transport
+    PathCounters* path = nullptr;    // null until the transport has said
+    Instant begun{};                 // on that path
     // Of a slice that is staged; `slice` names the slot then.
     ByteSpan device = {};
     StagingSlot slot = {};
@@ -94,7 +100,10 @@ class SliceQueue final : public SliceSink {
   void start(SliceId id, Entry entry, const Transport* refused);
   void settle(const BatchPtr& batch);
   void finish(const BatchPtr& batch);
-  void count(const Entry& entry);
+  enum class Outcome : std::uint8_t { kDone, kFailed, kGivenUp, kGoesOn };
+  void leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code);
+  BatchCounters& batch_counters(std::string_view transport);
+  void tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Nanos took) const;
   void release_window(const Entry& entry);
   void give_up(std::uint64_t id);
   void end_slice(SliceId id, const Status& status);
@@ -109,7 +118,10 @@ class SliceQueue final : public SliceSink {
   auto when_copied(SliceId id, const BatchPtr& batch, Go go);
 
   Context& context_;
+  const PeerHandle peer_;
   Hooks hooks_;
+  std::uint64_t batches_ = 0;                                                  // so far
+  std::vector<std::pair<std::string_view, BatchCounters*>> batch_counters_{};  // by transport, once used
   bool open_ = false;
   std::deque<BatchPtr> waiting_;  // not wholly started, in order
   absl::flat_hash_map<std::uint64_t, Entry> in_flight_;

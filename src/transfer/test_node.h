@@ -63,12 +63,27 @@ class TestNode {
   std::unique_ptr<TransferEngine> engine_;
 };
 
-/// What was begun again and lost, towards all peers.
-inline TransferStats total(TestNode& node) {
+/// The sum over all paths, or those to one peer, by one transport, on one rail.
+inline TransferStats total(TestNode& node, std::string_view peer = {}, std::string_view transport = {},
+                           std::string_view rail = {}) {
   TransferStats sum;
   for (const TransferStats& row : node->stats()) {
+    if (!peer.empty() && row.peer != peer) continue;
+    if (!transport.empty() && row.transport != transport) continue;
+    if (!rail.empty() && row.rail != rail) continue;
+    sum.peer = row.peer;
+    sum.bytes_sent += row.bytes_sent;
+    sum.bytes_received += row.bytes_received;
+    sum.slices_read += row.slices_read;
+    sum.slices_written += row.slices_written;
+    sum.slices_served += row.slices_served;
+    sum.slices_failed += row.slices_failed;
     sum.slices_retried += row.slices_retried;
     sum.connections_lost += row.connections_lost;
+    sum.slice_latency.sum += row.slice_latency.sum;
+    for (std::size_t i = 0; i < sum.slice_latency.counts.size(); ++i) {
+      sum.slice_latency.counts[i] += row.slice_latency.counts[i];
+    }
   }
   return sum;
 }

@@ -28,6 +28,19 @@ inline std::vector<int> sockets_to(const std::string& name) {
   return found;
 }
 
+/// The TCP endpoints at which this process listens.
+inline std::vector<std::string> listening() {
+  std::vector<std::string> names;
+  for (int fd = 3; fd < 4096; ++fd) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) continue;
+    const Result<Endpoint> here = local_endpoint(fd);
+    if (here.ok() && here->address.ss_family == AF_INET) names.push_back(format_endpoint(*here));
+  }
+  return names;
+}
+
 /// The connected unix sockets of this process.
 inline std::vector<int> unix_sockets() {
   std::vector<int> found;

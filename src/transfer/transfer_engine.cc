@@ -85,7 +85,10 @@ class Engine final : public TransferEngine {
   }
   void on_peer_lost(PeerLostHandler handler) override { core_->context().handlers.on_peer_lost(std::move(handler)); }
   [[nodiscard]] PeerName peer_name(PeerHandle peer) const override { return core_->directory().name_of(peer); }
-  [[nodiscard]] std::vector<TransferStats> stats() const override { return core_->context().stats.rows(); }
+  [[nodiscard]] std::vector<TransferStats> stats() const override { return core_->context().stats.paths.rows(); }
+  [[nodiscard]] std::vector<BatchStats> batch_stats() const override { return core_->context().stats.batches.rows(); }
+  [[nodiscard]] std::vector<CallStats> call_stats() const override { return core_->context().stats.calls.rows(); }
+  void set_trace(TransferTrace* trace) override;
 
  private:
   Status check(const Batch::State& batch) const;
@@ -100,6 +103,20 @@ Status Engine::unregister_memory(SegmentHandle segment, absl::AnyInvocable<void(
   MC_RETURN_IF_ERROR(core_->context().segments.revoke(segment, std::move(posted)));
   core_->revoke(segment);
   return {};
+}
+
+void Engine::set_trace(TransferTrace* trace) {
+  Context& context = core_->context();
+  if (context.loop->is_current()) {
+    context.trace = trace;
+    return;
+  }
+  Waiter<bool> set;
+  context.loop->post([&] {
+    context.trace = trace;
+    set.set(true);
+  });
+  static_cast<void>(set.wait());
 }
 
 Status Engine::check(const Batch::State& batch) const {

@@ -31,6 +31,8 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "transfer/auth/auth_config.h"
+#include "transfer/stats/transfer_stats.h"
+#include "transfer/transfer_trace.h"
 
 namespace mooncake::transfer {
 
@@ -165,17 +167,6 @@ struct TransferConfig {
   AuthConfig auth = {};
 };
 
-/// Counters since creation; both ends of a path agree on them once it is quiet.
-struct TransferStats {
-  std::string transport;             ///< "mem", "shm", "rdma", "tcp", "file" or "cuda"
-  std::string peer;                  ///< node name from the peer's hello; of "file" this engine's own
-  std::uint64_t bytes_sent = 0;      ///< bulk payload that left this engine's segments for that peer
-  std::uint64_t bytes_received = 0;  ///< bulk payload that arrived in this engine's segments from that peer
-  std::uint64_t batches_failed = 0;
-  std::uint64_t slices_retried = 0;    ///< begun again: their connection, or their transport, was lost
-  std::uint64_t connections_lost = 0;  ///< while the peer lived on
-};
-
 class TransferEngine {
  public:
   /// Listens and starts the I/O threads. `executor` runs all callbacks and must outlive the engine.
@@ -271,7 +262,15 @@ class TransferEngine {
   /// The listening endpoint that the peer announced in its hello; empty if unknown or gone.
   [[nodiscard]] virtual PeerName peer_name(PeerHandle peer) const = 0;
 
+  /// Counters since creation, one row a path; a path that has carried nothing has none.
   [[nodiscard]] virtual std::vector<TransferStats> stats() const = 0;
+  /// The same of batches and messages, one row for each peer and transport, and for each peer.
+  [[nodiscard]] virtual std::vector<BatchStats> batch_stats() const = 0;
+  [[nodiscard]] virtual std::vector<CallStats> call_stats() const = 0;
+
+  /// `trace` hears what happens from now on; null: nobody does. It must live until another takes its place, or the
+  /// engine ends. Blocks for as long as the loop is busy; when it returns, the one before hears nothing any more.
+  virtual void set_trace(TransferTrace* trace) = 0;
 };
 
 }  // namespace mooncake::transfer

@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "transfer/frame.h"
+#include "transfer/stats/counters.h"
 
 namespace mooncake::transfer {
 
@@ -34,6 +35,8 @@ enum class Abandoned : std::uint8_t {
 class SliceSink {
  public:
   virtual ~SliceSink() = default;
+  /// The slice is taken by that path: before its report, and again if another path takes it. May be inside start().
+  virtual void on_slice_path(SliceId id, PathCounters& path) = 0;
   /// The slice is over. Ok: the bytes are in place, at the target visible to its owner.
   virtual void on_slice_done(SliceId id, const Status& status) = 0;
   /// The slice cannot go this way (nothing has moved); it wants another transport.

@@ -198,8 +198,8 @@ def handed_over(cluster: Cluster) -> tuple[float, float]:
         return sum(metric(scrape(process), name, peer=peer["name"]) for peer in peers)
 
     prefill, decode = cluster.processes("prefill"), cluster.processes("decode")
-    return (sum(total(p, "mooncake_transfer_bytes_sent", decode) for p in prefill),
-            sum(total(d, "mooncake_transfer_bytes_received", prefill) for d in decode))
+    return (sum(total(p, "mooncake_transfer_sent_bytes_total", decode) for p in prefill),
+            sum(total(d, "mooncake_transfer_received_bytes_total", prefill) for d in decode))
 
 
 def replay_decisions(log: Path, *flags: str) -> subprocess.CompletedProcess:

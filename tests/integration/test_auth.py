@@ -9,34 +9,9 @@ import threading
 import pytest
 
 from cluster import BINARY, SLOWDOWN, Cluster
+from credentials import SECRET, certificates, secret_file
 
-SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 NAMES = ("master", "node-0", "prefill-0", "decode-0", "gateway")
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
-
-
-def secret_file(path, secret=SECRET, mode=0o600):
-    path.write_text(secret + "\n")
-    path.chmod(mode)
-    return str(path)
-
-
-def certificates(directory, names=NAMES) -> list[str]:
-    """The flags of a cluster whose processes share one certificate with all of their names."""
-    directory.mkdir()
-    ca, ca_key, request, key, certificate, extensions = (
-        str(directory / name) for name in ("ca.crt", "ca.key", "request", "key", "crt", "extensions"))
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-subj", "/CN=test authority", "-days", "1")
-    openssl("req", *curve, "-keyout", key, "-out", request, "-subj", "/CN=mooncake")
-    (directory / "extensions").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) +
-                                          "\nextendedKeyUsage=serverAuth,clientAuth\n")
-    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-days", "1", "-extfile", extensions, "-out",
-            certificate)
-    return ["--auth", "tls", "--tls-cert", certificate, "--tls-key", key, "--tls-ca", ca]
 
 
 def stranger(cluster: Cluster, *flags: str) -> subprocess.Popen:
@@ -94,7 +69,7 @@ def test_cluster_with_a_secret_serves_and_refuses_others(tmp_path):
 
 
 def test_cluster_with_certificates_serves_and_refuses_others(tmp_path):
-    flags = certificates(tmp_path / "ours")
+    flags = certificates(tmp_path / "ours", NAMES)
     with Cluster(tmp_path / "run", "--engine", "simulated", "--prefill", "1", *flags) as cluster:
         answers_and_keeps_secrets(cluster, (tmp_path / "ours/key").read_text().splitlines()[1])
         theirs = certificates(tmp_path / "theirs", ("node-9",))

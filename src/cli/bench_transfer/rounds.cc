@@ -29,6 +29,7 @@ Status Rounds::run(const Progress& progress) {
   if (peers_.shm != nullptr) MC_RETURN_IF_ERROR(run_shm(progress));
   if (peers_.tcp != nullptr) {
     MC_RETURN_IF_ERROR(run_tcp(progress));
+    MC_RETURN_IF_ERROR(run_proofs(progress));
     MC_RETURN_IF_ERROR(run_messages(progress));
   }
   MC_RETURN_IF_ERROR(run_files(progress));
@@ -68,6 +69,38 @@ Status Rounds::run_tcp(const Progress& progress) {
 Status Rounds::run_per_transfer() {
   MC_ASSIGN_OR_RETURN(const LoadResult each, cli::run_per_transfer(peers_.per_transfer->endpoint(), cell_));
   add("connection_per_transfer_gb_per_s", each.gb_per_s());
+  return {};
+}
+
+/// Left to the scheduler, both ends may take turns on one core. Plain is as fast there, since what is on its way stays
+/// in that core's cache; tls, which computes, has half of what a core for each end gives it. So that is measured, too.
+Status Rounds::run_proofs(const Progress& progress) {
+  progress("mac, tls and plain");
+  for (const auto measure : {&Rounds::proof, &Rounds::proof_on_two_cores}) {
+    for (const Op op : {Op::kRead, Op::kWrite}) {
+      std::vector<Step> steps;
+      for (const ProofPeer& peer : peers_.proofs) {
+        steps.emplace_back([this, measure, &peer, op] { return (this->*measure)(peer, op); });
+      }
+      MC_RETURN_IF_ERROR(in_turn(std::move(steps)));
+    }
+  }
+  return {};
+}
+
+Status Rounds::proof(const ProofPeer& peer, Op op) {
+  MC_RETURN_IF_ERROR(bulk(*peer.client, peer.mode, op, kMiB, "1mib"));
+  if (peer.client->transport() == "tcp") return {};
+  return {Code::kUnavailable, fmt::format("bytes of {} go by {}, not by tcp", peer.mode, peer.client->transport())};
+}
+
+Status Rounds::proof_on_two_cores(const ProofPeer& peer, Op op) {
+  constexpr std::string_view kSize = "1mib_two_cores";
+  const auto pins = CorePins::set(peer.serve, Placement::kTwoCores);
+  if (pins.ok()) return bulk(*peer.client, peer.mode, op, kMiB, kSize);
+  for (const char* unit : {"gb_per_s", "cpu_s_per_gb"}) {
+    missing_[fmt::format("{}_{}_{}_{}", peer.mode, op_name(op), kSize, unit)] = pins.status().message();
+  }
   return {};
 }
 
@@ -117,11 +150,11 @@ void Rounds::run_fio(Op op) {
   missing_[rate] = missing_[cpu] = peers_.why_no_fio;
 }
 
-Status Rounds::bulk(TransferClient& client, std::string_view transport, Op op, std::uint64_t block_bytes,
+Status Rounds::bulk(TransferClient& client, std::string_view what, Op op, std::uint64_t block_bytes,
                     std::string_view size) {
   const BulkShape shape{.op = op, .block_bytes = block_bytes, .batch = kRoundBatch, .threads = 1};
   MC_ASSIGN_OR_RETURN(const LoadResult result, run_bulk(client, shape, cell_));
-  const std::string name = fmt::format("{}_{}_{}", transport, op_name(op), size);
+  const std::string name = fmt::format("{}_{}_{}", what, op_name(op), size);
   add(name + "_gb_per_s", result.gb_per_s());
   add(name + "_cpu_s_per_gb", result.cpu_s_per_gb());
   return {};

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "base/time.h"
@@ -27,6 +28,13 @@ inline constexpr std::uint64_t kRoundBytes = kRoundBatch * std::uint64_t{1 << 20
 /// Of the file: more than the caches that are in drives.
 inline constexpr std::uint64_t kRoundFileBytes = 1ull << 30;
 
+/// A client that moves bytes by tcp, and whose peer asks for proofs of that kind: "mac", "tls", or "plain" for none.
+struct ProofPeer {
+  std::string_view mode;
+  TransferClient* client;
+  pid_t serve;  ///< the peer's process
+};
+
 /// What the rounds need, borrowed. A client that is null was not asked for.
 struct RoundPeers {
   TransferClient* shm = nullptr;
@@ -39,7 +47,8 @@ struct RoundPeers {
   const ForkedServer* per_transfer = nullptr;
   Iperf3* iperf3 = nullptr;  ///< null: `why_no_iperf3`
   std::string why_no_iperf3 = {};
-  const Fio* fio = nullptr;  ///< null: `why_no_fio`
+  std::vector<ProofPeer> proofs = {};  ///< "plain" is `tcp`; none without it
+  const Fio* fio = nullptr;            ///< null: `why_no_fio`
   std::string why_no_fio = {};
 };
 
@@ -62,11 +71,13 @@ class Rounds {
 
   Status run_shm(const Progress& progress);
   Status run_tcp(const Progress& progress);
+  Status run_proofs(const Progress& progress);
+  Status proof(const ProofPeer& peer, Op op);
+  Status proof_on_two_cores(const ProofPeer& peer, Op op);
   Status run_messages(const Progress& progress);
   Status run_files(const Progress& progress);
   Status in_turn(std::vector<Step> steps);
-  Status bulk(TransferClient& client, std::string_view transport, Op op, std::uint64_t block_bytes,
-              std::string_view size);
+  Status bulk(TransferClient& client, std::string_view what, Op op, std::uint64_t block_bytes, std::string_view size);
   Status file(Op op);
   void run_fio(Op op);
   Status run_memcpy();

@@ -3,9 +3,12 @@
 #include <fmt/core.h>
 #include <poll.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/time.h"
+#include "cli/auth_options.h"
 
 namespace mooncake::cli {
 namespace {
@@ -27,13 +30,15 @@ std::string await_line(ChildProcess& child) {
 
 }  // namespace
 
-Result<ServeProcess> ServeProcess::start(const std::string& program, std::uint64_t bytes) {
+Result<ServeProcess> ServeProcess::start(const std::string& program, std::uint64_t bytes,
+                                         const transfer::AuthConfig& auth) {
   MC_ASSIGN_OR_RETURN(ChildOutput output, ChildOutput::create());
-  MC_ASSIGN_OR_RETURN(ChildProcess child,
-                      ChildProcess::start(program,
-                                          {"transfer", "serve", "--listen", "127.0.0.1:0", "--bytes",
-                                           std::to_string(bytes), "--ready-fd", std::to_string(kReadyFd)},
-                                          output.path()));
+  std::vector<std::string> arguments = {"transfer",   "serve",
+                                        "--listen",   "127.0.0.1:0",
+                                        "--bytes",    std::to_string(bytes),
+                                        "--ready-fd", std::to_string(kReadyFd)};
+  std::ranges::move(auth_arguments(auth), std::back_inserter(arguments));
+  MC_ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::start(program, arguments, output.path()));
   ServeProcess process(std::move(output), std::move(child));
   const auto json = nlohmann::json::parse(await_line(process.child_), nullptr, false);
   const auto endpoint = json.is_object() ? json.find("endpoint") : json.end();

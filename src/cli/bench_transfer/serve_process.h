@@ -7,14 +7,16 @@
 #include "base/status.h"
 #include "cli/bench_transfer/child_output.h"
 #include "cli/up/child_process.h"
+#include "transfer/auth/auth_config.h"
 
 namespace mooncake::cli {
 
 class ServeProcess {
  public:
-  /// Starts `program` (this binary) with a segment of so many bytes, and waits until it serves. From the thread that
-  /// lives as long as the process (child_process.h). @return kUnavailable with what it printed.
-  static Result<ServeProcess> start(const std::string& program, std::uint64_t bytes);
+  /// Starts `program` (this binary) with a segment of so many bytes, and waits until it serves whoever proves what
+  /// `auth` asks for. From the thread that lives as long as the process (child_process.h).
+  /// @return kUnavailable with what it printed.
+  static Result<ServeProcess> start(const std::string& program, std::uint64_t bytes, const transfer::AuthConfig& auth);
 
   /// "127.0.0.1:PORT".
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }

@@ -32,8 +32,7 @@ struct Target {
   std::string_view against;   ///< the baseline for people
   std::string_view unit;
   Goal goal = Goal::kReported;
-  double limit = 0;              ///< of kReported: none
-  std::string_view absent = {};  ///< why nothing can measure it yet; empty: something does
+  double limit = 0;  ///< of kReported: none
 };
 
 /// All of them, in the order of the report. Source: docs/transfer.md.

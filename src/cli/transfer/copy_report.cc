@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "cli/transfer/trace_file.h"
+
 namespace mooncake::cli {
 
 Status check_range(const SegmentDescription& segment, std::uint64_t offset, std::uint64_t length) {
@@ -14,11 +16,20 @@ Status check_range(const SegmentDescription& segment, std::uint64_t offset, std:
                                          offset, length, segment.bytes)};
 }
 
-Status copy_and_report(TransferClient& client, transfer::TransferRequest::Op op, std::uint64_t offset) {
+Status copy_and_report(TransferClient& client, transfer::TransferRequest::Op op, std::uint64_t offset,
+                       const std::string& trace) {
+  TraceFile file;
   const SteadyClock clock;
-  const Instant start = clock.now();
-  MC_RETURN_IF_ERROR(client.move(op, offset, start + kCopyWait));
-  const double seconds = std::chrono::duration<double>(clock.now() - start).count();
+  Status moved;
+  double seconds = 0;
+  {
+    const TraceScope scope(trace.empty() ? nullptr : &file, client.engine());
+    const Instant start = clock.now();
+    moved = client.move(op, offset, start + kCopyWait);
+    seconds = std::chrono::duration<double>(clock.now() - start).count();
+  }
+  MC_RETURN_IF_ERROR(file.write(trace));  // what failed is what one wants to see
+  MC_RETURN_IF_ERROR(moved);
   const bool read = op == transfer::TransferRequest::Op::kRead;
   const std::size_t bytes = client.local().size();
   fmt::print("{} {} bytes at offset {} by {} in {:.3f} ms: {:.3f} GB/s\n", read ? "read" : "wrote", bytes, offset,

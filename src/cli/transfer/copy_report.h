@@ -16,7 +16,9 @@ inline constexpr Seconds kCopyWait{3600};
 /// @return kInvalidArgument for 0 bytes, kOutOfRange; the message names the flags.
 Status check_range(const SegmentDescription& segment, std::uint64_t offset, std::uint64_t length);
 
-/// Moves all of the client's local memory and prints what moved, how, and how fast. @return as TransferClient::move().
-Status copy_and_report(TransferClient& client, transfer::TransferRequest::Op op, std::uint64_t offset);
+/// Moves all of the client's local memory and prints what moved, how, and how fast. Writes a trace of it to the file
+/// `trace`, if that is not empty. @return as TransferClient::move(), or TraceFile::write().
+Status copy_and_report(TransferClient& client, transfer::TransferRequest::Op op, std::uint64_t offset,
+                       const std::string& trace);
 
 }  // namespace mooncake::cli

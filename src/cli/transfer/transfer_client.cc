@@ -4,16 +4,24 @@
 
 #include <algorithm>
 
+#include "cli/auth_options.h"
+
 namespace mooncake::cli {
 
 using transfer::TransferStats;
 
-Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::string& peer, bool shm) {
+TransferClientOptions transfer_client_options(const Config& config, std::string_view section) {
+  return {.name = config.text(fmt::format("{}.name", section)), .auth = auth_config(config, section)};
+}
+
+Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::string& peer,
+                                                                TransferClientOptions options) {
   MC_RETURN_IF_ERROR(quiet_log("transfer-client"));
   std::unique_ptr<TransferClient> client(new TransferClient());
   transfer::TransferConfig config;
-  config.node_name = "transfer-client";
-  config.enable_shm = shm;
+  config.node_name = std::move(options.name);
+  config.auth = std::move(options.auth);
+  config.enable_shm = options.shm;
   MC_ASSIGN_OR_RETURN(client->engine_, transfer::TransferEngine::create(std::move(config)));
   MC_RETURN_IF_ERROR(client->find_peer(peer));
   return client;

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
+#include "base/config.h"
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/transfer/segment_service.h"
@@ -18,12 +20,23 @@ namespace mooncake::cli {
 /// How long a peer may take to answer a question.
 inline constexpr Seconds kTransferAnswerWait{10};
 
+/// How an engine shows itself to its peer, and how bytes may go.
+struct TransferClientOptions {
+  std::string name = "transfer-client";
+  transfer::AuthConfig auth = {};
+  bool shm = true;  ///< false: bytes go by tcp also within this host
+};
+
+/// `name` and the authentication that `section` says ("transfer_read").
+TransferClientOptions transfer_client_options(const Config& config, std::string_view section);
+
 class TransferClient {
  public:
-  /// Connects to "host:port" and asks what is there. Without `shm`, bytes go by tcp also within this host.
-  /// @return kInvalidArgument for what is no endpoint; kUnavailable if nobody listens there; kUnsupported if who
-  /// listens is no `transfer serve`.
-  static Result<std::unique_ptr<TransferClient>> connect(const std::string& peer, bool shm);
+  /// Connects to "host:port" and asks what is there.
+  /// @return kInvalidArgument for what is no endpoint; kUnavailable if nobody listens there; kPermissionDenied if one
+  /// of both does not prove what the other wants; kUnsupported if who listens is no `transfer serve`; as
+  /// TransferEngine::create() for the files that `options` names.
+  static Result<std::unique_ptr<TransferClient>> connect(const std::string& peer, TransferClientOptions options);
   /// An engine that is its own peer, with a segment of so many bytes: transport mem.
   static Result<std::unique_ptr<TransferClient>> connect_to_itself(std::uint64_t bytes);
 

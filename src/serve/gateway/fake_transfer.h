@@ -98,6 +98,9 @@ class FakeTransfer final : public transfer::TransferEngine {
   void cancel(const transfer::Batch&) override {}
   [[nodiscard]] transfer::PeerName peer_name(transfer::PeerHandle) const override { return {}; }
   [[nodiscard]] std::vector<transfer::TransferStats> stats() const override { return {}; }
+  [[nodiscard]] std::vector<transfer::BatchStats> batch_stats() const override { return {}; }
+  [[nodiscard]] std::vector<transfer::CallStats> call_stats() const override { return {}; }
+  void set_trace(transfer::TransferTrace*) override {}
 
  private:
   static Status unused() { return {Code::kUnsupported, "the fake moves nothing"}; }

@@ -20,9 +20,17 @@ namespace {
 
 /// The largest plaintext of one record (RFC 8446, 5.1).
 constexpr std::size_t kRecordBytes = 16u << 10;
-/// Encrypted bytes that wait for the socket: the rest of one record, and what OpenSSL adds by itself: alerts, and
+/// Encrypted before the socket gets any of it: as much as the kernel holds of a connection within a host (fd.h), and
+/// little enough that it is still in the core's cache when the kernel copies it. A call a record took a quarter of the
+/// processor time of tls.
+constexpr std::size_t kBurstBytes = 128u << 10;
+/// Encrypted bytes that wait for the socket: the rest of one burst, and what OpenSSL adds by itself: alerts, and
 /// answers to key updates of a peer that does not read.
-constexpr std::size_t kOutBytesMax = 128u << 10;
+constexpr std::size_t kOutBytesMax = 256u << 10;
+/// Received ahead of what OpenSSL asks for: the begin of another record at first, so that connections on which little
+/// moves stay small (a handshake has no long records); a burst once bulk comes.
+constexpr std::size_t kAheadBytes = 1024;
+constexpr std::size_t kAheadBulkBytes = kBurstBytes;
 /// AES-GCM may encrypt 2^24.5 full records under one key (RFC 8446, 5.5); a new one every 64 GiB.
 constexpr std::uint64_t kRecordsPerKey = 1u << 22;
 
@@ -97,36 +105,18 @@ int TlsStream::on_verify(int fine, x509_store_ctx_st* chain) {
   return fine;
 }
 
-/// Sends a record from where OpenSSL encrypted it; only what the socket does not take is copied.
+/// Puts a record behind those that send_out() takes. The copy is of what has just been encrypted, in the core's cache.
 int TlsStream::bio_write(bio_st* bio, const char* from, int size) {
   auto* const self = static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  ConstByteSpan bytes = as_bytes({from, static_cast<std::size_t>(size)});
-  if (!self->must_send()) bytes = bytes.subspan(self->send_some(bytes, self->more_));
+  const ConstByteSpan bytes = as_bytes({from, static_cast<std::size_t>(size)});
   if (self->out_.size() - self->sent_ + bytes.size() > kOutBytesMax) return -1;
   self->out_.insert(self->out_.end(), bytes.begin(), bytes.end());
   return size;
 }
 
-/// Sends what the socket takes. `more`: it need not go out before something follows. @return how much that was.
-std::size_t TlsStream::send_some(ConstByteSpan bytes, bool more) {
-  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
-  std::size_t done = 0;
-  while (done < bytes.size() && socket_error_ == 0) {
-    const ssize_t count = ::send(fd_, bytes.data() + done, bytes.size() - done, flags);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && would_block(errno)) break;
-    if (count < 0) {
-      socket_error_ = errno;
-    } else {
-      done += static_cast<std::size_t>(count);
-    }
-  }
-  return done;
-}
-
 /// OpenSSL asks twice a record, for its header and for the rest. One system call brings that rest to where OpenSSL
-/// decrypts it, and the begin of the next record beside it.
+/// decrypts it, and what follows beside it. (Its own read_ahead moves all of that in memory for every record.)
 int TlsStream::bio_read(bio_st* bio, char* to, int size) {
   auto* const self = static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
@@ -144,6 +134,8 @@ int TlsStream::bio_read(bio_st* bio, char* to, int size) {
 
 /// Fills `to`, then in_. @return as recv().
 ssize_t TlsStream::receive(ByteSpan to) {
+  if (ahead_.empty()) ahead_.resize(kAheadBytes);
+  if (bulk_) ahead_.resize(kAheadBulkBytes);
   std::array<iovec, 2> pieces = {{{to.data(), to.size()}, {ahead_.data(), ahead_.size()}}};
   msghdr message{};
   message.msg_iov = pieces.data();
@@ -155,6 +147,8 @@ ssize_t TlsStream::receive(ByteSpan to) {
   if (count < 0 && !would_block(errno)) socket_error_ = errno;
   if (count == 0) ended_ = true;
   if (count <= 0) return count;
+  const bool filled = static_cast<std::size_t>(count) == to.size() + ahead_.size();
+  bulk_ = bulk_ || (filled && to.size() > kRecordBytes / 2);
   in_ = ConstByteSpan(ahead_).first(static_cast<std::size_t>(count) -
                                     std::min(static_cast<std::size_t>(count), to.size()));
   if (!std::exchange(started_, true)) {  // of the first record's header, 5 bytes
@@ -232,17 +226,19 @@ TlsStream::Step TlsStream::read(int fd, ByteSpan first, ByteSpan second) {
   return step;
 }
 
-/// The next bytes for a record: of one piece if it has enough, else of several, put together. Moves (piece, at) on.
-ByteSpan TlsStream::next_record(std::span<const iovec> pieces, std::size_t& piece, std::size_t& at) {
+/// The next bytes for a record: of one piece if it has enough, else of several, put together. Takes them off: `at` is
+/// where the first piece begins.
+ByteSpan TlsStream::next_record(std::span<const iovec>& pieces, std::size_t& at) {
   record_.clear();
-  while (piece < pieces.size() && record_.size() < kRecordBytes) {
-    const ByteSpan rest = ByteSpan(static_cast<std::byte*>(pieces[piece].iov_base), pieces[piece].iov_len).subspan(at);
+  while (!pieces.empty() && record_.size() < kRecordBytes) {
+    const iovec& piece = pieces.front();
+    const ByteSpan rest = ByteSpan(static_cast<std::byte*>(piece.iov_base), piece.iov_len).subspan(at);
     const ByteSpan taken = rest.first(std::min(rest.size(), kRecordBytes - record_.size()));
     const bool whole = taken.size() == kRecordBytes;
     if (!whole) record_.insert(record_.end(), taken.begin(), taken.end());
     at += taken.size();
     if (taken.size() == rest.size()) {
-      ++piece;
+      pieces = pieces.subspan(1);
       at = 0;
     }
     if (whole) return taken;
@@ -255,31 +251,49 @@ TlsStream::Step TlsStream::write(int fd, std::span<const iovec> pieces) {
   ERR_clear_error();  // of others: SSL_get_error() wants none before a call
   send_out();
   Step step = handshake();
-  std::size_t piece = 0;
   std::size_t at = 0;
-  while (step.over.ok() && !step.blocked && piece < pieces.size() && !must_send()) {
-    if (++records_ % kRecordsPerKey == 0) SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED);
-    const ByteSpan record = next_record(pieces, piece, at);
-    if (record.empty()) break;
-    more_ = piece < pieces.size();
-    std::size_t count = 0;
-    const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count);
-    if (result != 1) {
-      step = after(result);
-      break;
-    }
-    step.count += record.size();
+  while (step.over.ok() && !step.blocked && !pieces.empty() && !must_send()) {
+    const std::size_t before = step.count;
+    step = encrypt_some(pieces, at);
+    step.count += before;
+    send_out();
   }
-  more_ = false;
   if (must_send()) step.blocked = true;
   if (socket_error_ != 0) step.over = failure(SSL_ERROR_SYSCALL);
   return step;
 }
 
+/// A burst of records, from where next_record() takes them.
+TlsStream::Step TlsStream::encrypt_some(std::span<const iovec>& pieces, std::size_t& at) {
+  Step step;
+  while (out_.size() < kBurstBytes) {
+    const ByteSpan record = next_record(pieces, at);
+    if (record.empty()) break;
+    if (++records_ % kRecordsPerKey == 0) SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED);
+    std::size_t count = 0;
+    if (const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count); result != 1) {
+      const std::size_t before = step.count;
+      step = after(result);
+      step.count = before;
+      break;
+    }
+    step.count += record.size();
+  }
+  return step;
+}
+
+/// Sends what the socket takes.
 void TlsStream::send_out() {
-  if (!must_send()) return;
-  sent_ += send_some(ConstByteSpan(out_).subspan(sent_), false);
-  if (sent_ < out_.size()) return;
+  while (must_send() && socket_error_ == 0) {
+    const ssize_t count = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0) {
+      sent_ += static_cast<std::size_t>(count);
+    } else if (errno != EINTR) {
+      if (!would_block(errno)) socket_error_ = errno;
+      break;
+    }
+  }
+  if (must_send()) return;
   out_.clear();
   sent_ = 0;
 }

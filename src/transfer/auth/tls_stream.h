@@ -1,13 +1,12 @@
 // TlsStream: TLS over one connected, non-blocking stream socket. It handshakes by itself, in read() and write(), and
 // decrypts straight into the memory that it is given.
 //
-// What is written is encrypted at once, a record of 16 KiB at a time, and what the socket does not take of one is kept:
-// so memory that was taken is the caller's again. Loop thread only.
+// What is written is encrypted at once, in records of 16 KiB, of which several go to the socket in one system call.
+// What it does not take of them is kept: so memory that was taken is the caller's again. Loop thread only.
 #pragma once
 
 #include <sys/uio.h>
 
-#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -71,16 +70,16 @@ class TlsStream {
   Step after(int result);
   [[nodiscard]] Status failure(int error) const;
   [[nodiscard]] Status refusal() const;
-  ByteSpan next_record(std::span<const iovec> pieces, std::size_t& piece, std::size_t& at);
+  ByteSpan next_record(std::span<const iovec>& pieces, std::size_t& at);
+  Step encrypt_some(std::span<const iovec>& pieces, std::size_t& at);
   void send_out();
-  std::size_t send_some(ConstByteSpan bytes, bool more);
   ssize_t receive(ByteSpan to);
 
   std::unique_ptr<ssl_st, Free> ssl_;
   int fd_ = -1;  // during a call
-  std::array<std::byte, 1024> ahead_;
+  std::vector<std::byte> ahead_;
   ConstByteSpan in_;            // of ahead_: came, and not asked for yet
-  bool more_ = false;           // the record that is written is followed by another one
+  bool bulk_ = false;           // long records have come, one after another
   std::vector<std::byte> out_;  // encrypted; sent up to sent_
   std::size_t sent_ = 0;
   std::vector<std::byte> record_;  // small pieces, put together

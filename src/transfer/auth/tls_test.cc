@@ -189,6 +189,49 @@ TEST_F(TlsEngines, NodeCannotSayThatItIsAnother) {
   EXPECT_TRUE(a->stats().empty());
 }
 
+/// Goal: whatever the socket takes and gives at a time, records come whole and in order. Method: both ends of a socket
+/// with little room, pieces and landings of random sizes, in one thread.
+TEST(TlsStream, EveryCutOfTheStreamGivesTheSameBytes) {
+  const SecretDir dir;
+  const auto context = std::move(*TlsContext::load(TestAuthority("ours").issue(dir, "a", "DNS:a")));
+  const auto sender = std::move(*TlsStream::create(*context, true));
+  const auto receiver = std::move(*TlsStream::create(*context, false));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  constexpr int kRoom = 20'000;  // less than two records
+  ASSERT_EQ(::setsockopt(out.get(), SOL_SOCKET, SO_SNDBUF, &kRoom, sizeof kRoom), 0);
+
+  std::vector<std::byte> sent = noise(3'000'001, 1);
+  std::vector<std::byte> came(sent.size());
+  Rng rng(3);
+  std::size_t written = 0;
+  std::size_t read = 0;
+  for (int turn = 0; read < sent.size() && turn < 100'000; ++turn) {
+    std::array<iovec, 3> pieces{};
+    std::size_t at = written;
+    for (iovec& piece : pieces) {
+      const std::size_t size = std::min<std::size_t>(rng.below(rng.below(2) == 0 ? 100 : 400'000), sent.size() - at);
+      piece = {sent.data() + at, size};
+      at += size;
+    }
+    const TlsStream::Step wrote = sender->write(out.get(), pieces);
+    ASSERT_TRUE(wrote.over.ok()) << wrote.over.to_string();
+    // What was taken is the caller's again, before the socket has taken it.
+    std::ranges::fill(ByteSpan(sent).subspan(written, wrote.count), std::byte{0});
+    written += wrote.count;
+    const std::size_t first = std::min<std::size_t>(rng.below(100'000), came.size() - read);
+    const std::size_t second = std::min<std::size_t>(rng.below(9'000), came.size() - read - first);
+    const TlsStream::Step got =
+        receiver->read(in.get(), ByteSpan(came).subspan(read, first), ByteSpan(came).subspan(read + first, second));
+    ASSERT_TRUE(got.over.ok()) << got.over.to_string();
+    read += got.count;
+  }
+  EXPECT_EQ(came, noise(sent.size(), 1));
+  EXPECT_FALSE(sender->must_send());
+}
+
 TEST(CertificateNames, NameANodeOrAllOfADomain) {
   EXPECT_TRUE(names_node({"a", "node-0"}, "node-0"));
   EXPECT_TRUE(names_node({"Node-0.mooncake.svc"}, "node-0"));

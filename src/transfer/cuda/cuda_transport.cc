@@ -10,6 +10,7 @@ bool is_read(const Slice& slice) { return slice.op == TransferRequest::Op::kRead
 }  // namespace
 
 void CudaTransport::start(SliceId slice_id, const Slice& slice) {
+  sink_.on_slice_path(slice_id, counters_[0]);
   const auto id = static_cast<std::uint64_t>(slice_id);
   const bool read = is_read(slice);
   const Result<HeldMemory> remote = context_.acquire(slice.remote, read ? Access::kRead : Access::kWrite, self_);
@@ -95,9 +96,7 @@ void CudaTransport::finish(std::uint64_t id, const Status& status) {
   const std::size_t bytes = found->second.to.size();
   const bool read = found->second.read;
   moves_.erase(found);
-  const std::string& self = context_.config.node_name;
-  if (status.ok() && read) context_.stats.sent(self, name(), bytes);
-  if (status.ok() && !read) context_.stats.received(self, name(), bytes);
+  if (status.ok()) counters_[0].served(read, bytes);
   sink_.on_slice_done(SliceId{id}, status);
 }
 

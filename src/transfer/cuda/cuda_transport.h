@@ -10,6 +10,7 @@
 #include "transfer/context.h"
 #include "transfer/copy_queue.h"
 #include "transfer/segment_hold.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
@@ -18,7 +19,11 @@ class CudaTransport final : public Transport {
  public:
   /// `self` is this engine as a peer of its own.
   CudaTransport(Context& context, SliceSink& sink, PeerHandle self)
-      : context_(context), sink_(sink), self_(self), host_copies_(*context.loop) {}
+      : context_(context),
+        sink_(sink),
+        self_(self),
+        host_copies_(*context.loop),
+        counters_(context.stats.paths, context.config.node_name, "cuda", {""}) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }
   [[nodiscard]] bool reaches(MemoryKind /*kind*/) const override { return true; }
@@ -56,6 +61,7 @@ class CudaTransport final : public Transport {
   const PeerHandle self_;
   CopyQueue host_copies_;
   absl::flat_hash_map<std::uint64_t, Move> moves_;
+  RailCounters counters_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted tasks
 };
 

@@ -28,14 +28,16 @@ class StagingRingTest : public testing::Test {
     loop_->stop();
     loop_->join();
   }
-  /// Runs it on the loop, after everything that is posted there.
+  /// Runs it on the loop, then what it has posted there.
   void on_loop(const std::function<void()>& task) {
-    std::promise<void> done;
-    loop_->post([&] {
-      task();
-      done.set_value();
-    });
-    done.get_future().wait();
+    for (const std::function<void()>& each : {task, std::function<void()>([] {})}) {
+      std::promise<void> done;
+      loop_->post([&] {
+        each();
+        done.set_value();
+      });
+      done.get_future().wait();
+    }
   }
   /// Takes slots until there are none. @return how many.
   std::size_t take_all(PeerHandle peer) {

@@ -43,12 +43,7 @@ class Files : public testing::TestWithParam<bool> {
   static bool same(ConstByteSpan one, ConstByteSpan other) {
     return one.size() == other.size() && std::memcmp(one.data(), other.data(), one.size()) == 0;
   }
-  TransferStats stats() {
-    for (const TransferStats& row : node()->stats()) {
-      if (row.transport == "file") return row;
-    }
-    return {};
-  }
+  TransferStats stats() { return total(node(), {}, "file"); }
 
   TempFolder folder_;
   std::unique_ptr<TestNode> node_;
@@ -111,7 +106,9 @@ TEST_P(Files, RangesBeyondTheEndAreRefusedAndTouchNothing) {
   }
   EXPECT_TRUE(same(content_of(path), before));
   EXPECT_TRUE(same(local, noise(kPage, 2)));
-  EXPECT_EQ(stats().batches_failed, 6u);
+  EXPECT_EQ(stats().slices_failed, 6u);
+  ASSERT_EQ(node()->batch_stats().size(), 1u);
+  EXPECT_EQ(node()->batch_stats()[0].batches_failed, 6u);
 }
 
 TEST_P(Files, FileThatWasRegisteredToBeReadIsNotWritten) {

@@ -15,6 +15,7 @@ bool writes(const Slice& slice) { return slice.op == TransferRequest::Op::kWrite
 
 void FileTransport::start(SliceId slice_id, const Slice& slice) {
   const auto id = static_cast<std::uint64_t>(slice_id);
+  sink_.on_slice_path(slice_id, counters_[0]);
   const Result<const OpenFile*> file =
       context_.segments.acquire_file(slice.remote, writes(slice) ? Access::kWrite : Access::kRead);
   if (!file.ok()) {

@@ -10,6 +10,7 @@
 #include "transfer/context.h"
 #include "transfer/file/file_queue.h"
 #include "transfer/file/write_gate.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
@@ -21,7 +22,10 @@ class FileTransport final : public Transport {
  public:
   /// The queue is made for the first slice: an engine without files has none.
   FileTransport(Context& context, SliceSink& sink, FileQueueFactory make_queue)
-      : context_(context), sink_(sink), make_queue_(std::move(make_queue)) {}
+      : context_(context),
+        sink_(sink),
+        make_queue_(std::move(make_queue)),
+        counters_(context.stats.paths, context.config.node_name, "file", {""}) {}
 
   [[nodiscard]] std::string_view name() const override { return "file"; }
   void start(SliceId id, const Slice& slice) override;
@@ -55,6 +59,7 @@ class FileTransport final : public Transport {
   Context& context_;
   SliceSink& sink_;
   FileQueueFactory make_queue_;
+  RailCounters counters_;
   std::unique_ptr<FileQueue> queue_;
   WriteGate gate_;
   absl::flat_hash_map<std::uint64_t, Running> running_;

@@ -64,6 +64,7 @@ class FileTransportTest : public testing::Test, public SliceSink {
     return gone_;
   }
 
+  void on_slice_path(SliceId /*id*/, PathCounters& path) override { EXPECT_EQ(path.labels().transport, "file"); }
   void on_slice_done(SliceId id, const Status& status) override {
     EXPECT_TRUE(reports_.emplace(static_cast<std::uint64_t>(id), status).second) << "reported twice";
   }

@@ -8,8 +8,8 @@ LocalPeer::LocalPeer(Context& context, PeerHandle handle, PostReply post_reply)
     : context_(context),
       handle_(handle),
       post_reply_(std::move(post_reply)),
-      calls_(*context.loop),
-      queue_(context, queue_hooks()),
+      calls_(context, {.handle = handle, .name = [this]() -> std::string_view { return context_.config.node_name; }}),
+      queue_(context, handle, queue_hooks()),
       mem_(context, queue_, handle),
       cuda_(context, queue_, handle),
       file_(context, queue_, make_file_queue) {
@@ -42,10 +42,12 @@ void LocalPeer::notify(const SliceQueue::BatchPtr& batch) {
 
 void LocalPeer::call(std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
   if (calls_.full()) {
+    calls_.counters().failed();
     return done(Status(Code::kExhausted, fmt::format("{} calls wait for an answer, the most there can be", kCallsMax)));
   }
   const std::uint64_t id = ++last_id_;
-  calls_.add(id, deadline, std::move(done));
+  calls_.add(id, payload.size(), deadline, std::move(done));
+  calls_.counters().received();
   const bool served = context_.handlers.dispatch(
       handle_, method, std::move(payload),
       [post = post_reply_, handle = handle_, id](Result<std::string> result) { post(handle, id, std::move(result)); },

@@ -3,6 +3,7 @@
 namespace mooncake::transfer {
 
 void MemTransport::start(SliceId id, const Slice& slice) {
+  sink_.on_slice_path(id, counters_[0]);
   const bool read = slice.op == TransferRequest::Op::kRead;
   const Result<HeldMemory> remote = context_.acquire(slice.remote, read ? Access::kRead : Access::kWrite, self_);
   if (!remote.ok()) {
@@ -28,9 +29,7 @@ void MemTransport::start(SliceId id, const Slice& slice) {
 void MemTransport::finish(SliceId id, const BulkRange& range, bool read, const Status& status) {
   running_.erase(static_cast<std::uint64_t>(id));
   context_.segments.release(range.segment);
-  const std::string& self = context_.config.node_name;
-  if (status.ok() && read) context_.stats.sent(self, name(), range.length);
-  if (status.ok() && !read) context_.stats.received(self, name(), range.length);
+  if (status.ok()) counters_[0].served(read, range.length);
   sink_.on_slice_done(id, status);
 }
 

@@ -3,6 +3,7 @@
 
 #include "transfer/context.h"
 #include "transfer/copy_queue.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
@@ -11,7 +12,11 @@ class MemTransport final : public Transport {
  public:
   /// `self` is this engine as a peer of its own.
   MemTransport(Context& context, SliceSink& sink, PeerHandle self)
-      : context_(context), sink_(sink), self_(self), copies_(*context.loop) {}
+      : context_(context),
+        sink_(sink),
+        self_(self),
+        copies_(*context.loop),
+        counters_(context.stats.paths, context.config.node_name, "mem", {""}) {}
 
   [[nodiscard]] std::string_view name() const override { return "mem"; }
   void start(SliceId id, const Slice& slice) override;
@@ -28,6 +33,7 @@ class MemTransport final : public Transport {
   SliceSink& sink_;
   const PeerHandle self_;
   CopyQueue copies_;
+  RailCounters counters_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted tasks
   absl::flat_hash_map<std::uint64_t, SegmentHandle> running_;
 };

@@ -9,9 +9,14 @@
 namespace mooncake::transfer {
 
 GrantServer::GrantServer(Context& context, RdmaHost& host, PeerHandle handle, std::string peer, Send send)
-    : context_(context), host_(host), handle_(handle), peer_(std::move(peer)), send_(std::move(send)) {}
+    : context_(context),
+      host_(host),
+      handle_(handle),
+      peer_(std::move(peer)),
+      counters_(context.stats.paths, peer_, "rdma", host.port_names()),
+      send_(std::move(send)) {}
 
-ServedEndpoint::Hooks GrantServer::hooks(std::uint64_t endpoint) {
+ServedEndpoint::Hooks GrantServer::hooks(std::uint64_t endpoint, std::size_t port) {
   return {
       .granted =
           [this](std::uint64_t slice, const RdmaGranted& granted) {
@@ -19,14 +24,7 @@ ServedEndpoint::Hooks GrantServer::hooks(std::uint64_t endpoint) {
           },
       .done = [this](std::uint64_t slice, const Status& status,
                      bool other_transport) { say_done(slice, status, other_transport); },
-      .moved =
-          [this](std::size_t bytes, bool written) {
-            if (written) {
-              context_.stats.received(peer_, "rdma", bytes);
-            } else {
-              context_.stats.sent(peer_, "rdma", bytes);
-            }
-          },
+      .moved = [this, port](std::size_t bytes, bool written) { counters_[port].served(!written, bytes); },
       .broken = [this, endpoint](const Status& why) { refuse(endpoint, why); },
   };
 }
@@ -60,7 +58,8 @@ Status GrantServer::on_open(std::uint64_t endpoint, ConstByteSpan payload) {
     refuse(endpoint, {Code::kExhausted, fmt::format("{} RDMA endpoints are open", kEndpointsServedMax)});
     return {};
   }
-  auto served = std::make_unique<ServedEndpoint>(context_, host_, host_.ports()[open.port], handle_, hooks(endpoint));
+  auto served =
+      std::make_unique<ServedEndpoint>(context_, host_, host_.ports()[open.port], handle_, hooks(endpoint, open.port));
   const Result<RdmaEnd> end = served->open(open.opener);
   if (!end.ok()) {
     refuse(endpoint, end.status());

@@ -24,6 +24,7 @@
 #include "transfer/context.h"
 #include "transfer/rdma/rdma_host.h"
 #include "transfer/rdma/served_endpoint.h"
+#include "transfer/stats/rail_counters.h"
 
 namespace mooncake::transfer {
 
@@ -51,7 +52,7 @@ class GrantServer {
   void close();
 
  private:
-  ServedEndpoint::Hooks hooks(std::uint64_t endpoint);
+  ServedEndpoint::Hooks hooks(std::uint64_t endpoint, std::size_t port);
   void refuse(std::uint64_t endpoint, const Status& why);
   void end(std::uint64_t endpoint);
   void say_done(std::uint64_t slice, const Status& status, bool other_transport);
@@ -60,6 +61,7 @@ class GrantServer {
   RdmaHost& host_;
   const PeerHandle handle_;
   const std::string peer_;
+  RailCounters counters_;  // by port of ours
   Send send_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<ServedEndpoint>> served_;
 };

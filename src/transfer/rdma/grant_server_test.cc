@@ -197,7 +197,7 @@ TEST_P(Grants, ReadHoldsTheSegmentUntilItsTicketComes) {
   EXPECT_TRUE(std::ranges::all_of(near_, [](std::byte b) { return b == std::byte{0xee}; }));
   on_loop([&] { opener.endpoint->give_back(grant, true); });
   EXPECT_TRUE(eventually([&] {
-    const std::vector<TransferStats> rows = context_->stats.rows();
+    const std::vector<TransferStats> rows = context_->stats.paths.rows();
     return rows.size() == 1 && rows[0].bytes_sent == kBytes && rows[0].transport == "rdma";
   }));
   EXPECT_TRUE(unregister().get());
@@ -285,7 +285,7 @@ TEST_P(Grants, GivenBackGrantIsNoWrite) {
   // Not revoked: only the ticket can let go of the segment.
   EXPECT_TRUE(context_->segments.revoke(segment_, [set = gone.setter()] { set(true); }).ok());
   EXPECT_TRUE(gone.get());
-  EXPECT_TRUE(context_->stats.rows().empty());
+  EXPECT_TRUE(context_->stats.paths.rows().empty());
 }
 
 TEST_P(Grants, ClosedEndpointEndsItsGrantsSoThatTheyMayGoAnotherWay) {

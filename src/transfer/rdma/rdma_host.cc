@@ -173,6 +173,12 @@ void RdmaHost::close() {
   watches_.clear();
 }
 
+std::vector<std::string> RdmaHost::port_names() const {
+  std::vector<std::string> names;
+  for (const Port& port : ports_) names.push_back(fmt::format("{}:{}", port.device->name(), port.state().number));
+  return names;
+}
+
 std::vector<RdmaAddress> RdmaHost::addresses() const {
   std::vector<RdmaAddress> addresses;
   for (const Port& port : ports_) addresses.push_back(port.state().address);

@@ -60,6 +60,8 @@ class RdmaHost {
   void close();
 
   [[nodiscard]] const std::vector<Port>& ports() const { return ports_; }
+  /// The ports as an operator knows them: "mlx5_0:1".
+  [[nodiscard]] std::vector<std::string> port_names() const;
   /// What peers are told of the ports.
   [[nodiscard]] std::vector<RdmaAddress> addresses() const;
 

@@ -19,6 +19,7 @@ RdmaTransport::RdmaTransport(Context& context, RdmaHost& host, SliceQueue& queue
       host_(host),
       queue_(queue),
       peer_(std::move(peer)),
+      counters_(context.stats.paths, peer_, "rdma", host.port_names()),
       send_(std::move(send)),
       server_(context, host, handle, peer_,
               [this](RdmaFrame frame, std::uint64_t id, Code code, std::string payload, std::uint16_t flags) {
@@ -120,7 +121,7 @@ Status RdmaTransport::on_opened(std::uint64_t id, ConstByteSpan payload) {
 void RdmaTransport::fail_endpoint(std::uint64_t id, const Status& why) {
   if (!endpoints_.contains(id)) return;
   const bool rail_failed = why.code() != Code::kStale;
-  if (rail_failed) context_.stats.connection_lost(peer_, name());
+  if (rail_failed) counters_of(endpoints_.at(id)->rail()).connection_lost();
   close_endpoint(id, rail_failed);
 }
 
@@ -131,7 +132,7 @@ void RdmaTransport::fail_endpoints(const std::function<bool(const RdmaRails::Rai
   }
   for (const std::uint64_t id : failed) {
     log_info("transfer: an RDMA endpoint to {} ends: {}", peer_, why.message());
-    context_.stats.connection_lost(peer_, name());
+    counters_of(endpoints_.at(id)->rail()).connection_lost();
     close_endpoint(id, false);  // a port that comes back may be used at once
   }
 }
@@ -189,6 +190,7 @@ bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
     rails_.leave(*rail, bytes, Verdict::kNone, context_.loop->clock().now());
     return false;
   }
+  queue_.on_slice_path(SliceId{id}, counters_of(*rail));
   OpenedEndpoint& endpoint = *endpoints_.at(move.endpoint);
   if (endpoint.connected()) {
     ask(id, move);
@@ -305,8 +307,8 @@ void RdmaTransport::leave_rail(Move& move, Verdict verdict) {
 }
 
 void RdmaTransport::try_again(std::uint64_t id) {
-  context_.stats.slices_retried(peer_, name(), 1);
   Move& move = moves_.at(id);
+  counters_of(move.rail).retried();
   if (move.tries >= kRdmaTriesMax || !try_start(id, move)) refuse(id);
 }
 

@@ -27,6 +27,7 @@
 #include "transfer/rdma/opened_endpoint.h"
 #include "transfer/rdma/rdma_rails.h"
 #include "transfer/slice_queue.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
@@ -103,6 +104,7 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   void fail_endpoint(std::uint64_t endpoint, const Status& why);
   void lose(std::uint64_t id, bool rail_failed);
   void fail_endpoints(const std::function<bool(const RdmaRails::Rail&)>& match, const Status& why);
+  PathCounters& counters_of(RailId rail) { return counters_[rails_[rail].local]; }
   void leave_rail(Move& move, Verdict verdict);
   void try_again(std::uint64_t id);
   void refuse(std::uint64_t id);
@@ -115,6 +117,7 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   RdmaHost& host_;
   SliceQueue& queue_;
   const std::string peer_;
+  RailCounters counters_;  // by port of ours
   Send send_;
   GrantServer server_;
   RdmaRails rails_;

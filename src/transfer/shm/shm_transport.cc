@@ -47,7 +47,7 @@ ShmTransport::ShmTransport(Context& context, SliceQueue& queue, DeviceLandings& 
     : context_(context),
       queue_(queue),
       peer_handle_(handle),
-      peer_(std::move(peer)),
+      counters_(context.stats.paths, std::move(peer), "shm", {""}),
       connection_(std::move(connection)),
       nonce_(std::make_unique<std::uint64_t>(random_seed())),
       copies_(*context.loop),
@@ -100,6 +100,7 @@ Result<ShmSource> ShmTransport::source_of(ConstByteSpan memory) {
 
 void ShmTransport::start(SliceId id, const Slice& slice) {
   const auto request_id = static_cast<std::uint64_t>(id);
+  queue_.on_slice_path(id, counters());
   std::array<std::byte, kRangeBytesMax + kSourceBytes> small;
   const ConstByteSpan range = encode_range(slice.remote, small);
   if (slice.op == TransferRequest::Op::kRead) return send(FrameKind::kShmGrant, request_id, range);
@@ -242,7 +243,7 @@ Status ShmTransport::on_pull(const FrameHeader& header, std::string_view payload
 void ShmTransport::end_pull(std::uint64_t id, SegmentHandle segment, std::size_t bytes, const Status& status) {
   pulls_.erase(id);
   if (segment != SegmentHandle{}) context_.segments.release(segment);
-  if (status.ok()) context_.stats.received(peer_, name(), bytes);
+  if (status.ok()) counters().served(false, bytes);
   answer(done_frame(id, status, status.code() == Code::kPermissionDenied ? kFlagOtherTransport : 0), bytes);
 }
 
@@ -319,7 +320,7 @@ Status ShmTransport::on_release(const FrameHeader& header) {
   if (found == grants_.end() || found->second.fetching != 0) return {Code::kCorrupt, "a release of nothing"};
   const Grant grant = std::move(found->second);
   grants_.erase(found);
-  if (header.argument == 1) context_.stats.sent(peer_, name(), grant.bytes);
+  if (header.argument == 1) counters().served(true, grant.bytes);
   let_go(grant);
   return {};
 }

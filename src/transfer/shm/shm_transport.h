@@ -29,12 +29,13 @@
 #include "transfer/cuda/device_landings.h"
 #include "transfer/shm/mapped_pool.h"
 #include "transfer/slice_queue.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/transport.h"
 
 namespace mooncake::transfer {
 
-/// Answers about copies wait for more of them up to this many bytes, or as many as are left to copy if those are more: a
-/// wakeup of the other process costs 10 to 40 us here, as much as half a MiB takes to copy. So the peer learns that a
+/// Answers about copies wait for more of them up to this many bytes, or as many as are left to copy if those are more:
+/// a wakeup of the other process costs 10 to 40 us here, as much as half a MiB takes to copy. So the peer learns that a
 /// slice is done after at most twice the time that it took.
 inline constexpr std::size_t kAnswerBytes = 4u << 20;
 /// Pulls and grants of a peer at once; its own window is 64 here, other versions may have a larger one.
@@ -50,6 +51,7 @@ class ShmTransport final : public Transport {
   /// The peer has said what it can read.
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] bool open() const { return connection_->open(); }
+  [[nodiscard]] PathCounters& counters() { return counters_[0]; }
   /// True if this slice can go by shm, as far as this side knows.
   [[nodiscard]] bool carries(const Slice& slice) const;
 
@@ -107,7 +109,7 @@ class ShmTransport final : public Transport {
   Context& context_;
   SliceQueue& queue_;
   const PeerHandle peer_handle_;
-  const std::string peer_;
+  RailCounters counters_;
   std::shared_ptr<Connection> connection_;  // shared: see Connection
   pid_t pid_ = 0;
   std::unique_ptr<std::uint64_t> nonce_;  // what the peer is asked to read; its address is told

@@ -25,6 +25,12 @@ bool ConnectionSet::contains(const Connection& connection) const {
   return std::ranges::any_of(members_, [&](const Member& m) { return m.connection.get() == &connection; });
 }
 
+std::uint8_t ConnectionSet::rail_of(const Connection& connection) const {
+  const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.connection.get() == &connection; });
+  CHECK(found != members_.end());
+  return found->link.rail;
+}
+
 Connection* ConnectionSet::find(std::uint64_t id) const {
   const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.link.id == id; });
   return found == members_.end() ? nullptr : found->connection.get();

@@ -25,6 +25,8 @@ class ConnectionSet {
   [[nodiscard]] std::size_t size() const { return members_.size(); }
   [[nodiscard]] std::size_t size_on(std::uint8_t rail) const;
   [[nodiscard]] bool contains(const Connection& connection) const;
+  /// Of a member.
+  [[nodiscard]] std::uint8_t rail_of(const Connection& connection) const;
   /// Null if there is none.
   [[nodiscard]] Connection* find(std::uint64_t id) const;
   /// Of a connection of the set.

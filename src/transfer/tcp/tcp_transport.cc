@@ -7,6 +7,12 @@
 namespace mooncake::transfer {
 namespace {
 
+std::vector<std::string> rail_labels(std::size_t rails) {
+  std::vector<std::string> labels;
+  for (std::size_t rail = 0; rail < rails; ++rail) labels.push_back(std::to_string(rail));
+  return labels;
+}
+
 Status too_long_for_device(std::uint64_t bytes) {
   return {Code::kUnsupported,
           fmt::format("{} bytes to or from a device at once: ask for at most {} in a piece", bytes, kStagingSlotBytes)};
@@ -19,12 +25,10 @@ TcpTransport::TcpTransport(Context& context, SliceQueue& queue, DeviceLandings& 
     : context_(context),
       queue_(queue),
       peer_handle_(handle),
-      peer_(std::move(peer)),
+      counters_(context.stats.paths, std::move(peer), "tcp", rail_labels(rails)),
       planner_(std::move(*RailPlanner::create(rails, kTcpSlices))),
       weights_(rails, 1.0),
       device_landings_(landings) {}
-
-void TcpTransport::start(SliceId id, const Slice& slice) { send(id, slice); }
 
 /// Rails that cool down are better than none.
 RailId TcpTransport::choose_rail(std::size_t bytes) {
@@ -49,7 +53,7 @@ void TcpTransport::settle(std::uint64_t request_id, Outcome outcome) {
   if (outcome == Outcome::kAbandoned) planner_.on_abandoned(sent.rail, sent.bytes, now);
 }
 
-void TcpTransport::send(SliceId id, const Slice& slice) {
+void TcpTransport::start(SliceId id, const Slice& slice) {
   std::array<std::byte, kRangeBytesMax> room;
   const ConstByteSpan range = encode_range(slice.remote, room);
   FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
@@ -59,6 +63,7 @@ void TcpTransport::send(SliceId id, const Slice& slice) {
   // The answer to a read comes on the connection that asked: take turns, as what waits at the other end is not known.
   const auto on = static_cast<std::uint8_t>(rail);
   Connection& connection = write ? connections_.least_busy(on) : connections_.next(on);
+  queue_.on_slice_path(id, counters_[on]);
   sent_[header.request_id] = {.connection = &connection, .rail = rail, .bytes = slice.local.size()};
   connection.send(OutFrame::make(header, range, {}, write ? ConstByteSpan(slice.local) : ConstByteSpan()));
 }
@@ -118,8 +123,8 @@ void TcpTransport::begin_again(std::uint64_t connection_id) {
     const Slice* slice = queue_.find(SliceId{id});
     CHECK(slice != nullptr);
     if (queue_.wanted(SliceId{id})) {
-      context_.stats.slices_retried(peer_, name(), 1);
-      send(SliceId{id}, *slice);
+      counters_[static_cast<std::size_t>(sent->second.rail)].retried();
+      start(SliceId{id}, *slice);
     } else {
       sent_.erase(sent);
       queue_.on_slice_done(SliceId{id}, Status(Code::kCancelled, "the batch has ended"));
@@ -183,7 +188,7 @@ void TcpTransport::on_bulk_sent(const FrameHeader& header) {
   if (header.kind != FrameKind::kData) return;  // a write of ours: its done says the rest
   const auto found = answers_.find(header.request_id);
   if (found == answers_.end()) return;
-  context_.stats.sent(peer_, name(), found->second.bytes);
+  counters_of(*found->second.connection).served(true, found->second.bytes);
   let_go(found->second);
   answers_.erase(found);
 }
@@ -278,7 +283,7 @@ Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, co
     return {};
   }
   if (landing.status.ok()) {
-    context_.stats.received(peer_, name(), range.length);
+    counters_of(from).served(false, range.length);
     context_.segments.release(landing.segment);
   }
   send_done(from, header.request_id, landing.status);
@@ -294,8 +299,8 @@ void TcpTransport::land_on_device(Connection& from, std::uint64_t request_id, co
   }
   device_landings_.land(connections_.id_of(from), std::move(landing.arrived),
                         SegmentHold(context_.segments, range.segment), range.segment, landing.device, std::move(resume),
-                        [this, &from, request_id, bytes = range.length](const Status& status) {
-                          if (status.ok()) context_.stats.received(peer_, name(), bytes);
+                        [&from, &path = counters_of(from), request_id, bytes = range.length](const Status& status) {
+                          if (status.ok()) path.served(false, bytes);
                           send_done(from, request_id, status);
                         });
 }
@@ -354,7 +359,7 @@ void TcpTransport::take_back(std::uint64_t request_id) {
   if (answer.connection->let_go(FrameKind::kData, request_id) == OutQueue::LetGo::kUnsent) {
     send_done(*answer.connection, request_id, {Code::kStale, "the segment was unregistered before it was read"});
   } else {
-    context_.stats.sent(peer_, name(), answer.bytes);
+    counters_of(*answer.connection).served(true, answer.bytes);
   }
   context_.segments.release(answer.segment);
 }

@@ -28,6 +28,7 @@
 #include "transfer/cuda/device_landings.h"
 #include "transfer/rail/rail_planner.h"
 #include "transfer/slice_queue.h"
+#include "transfer/stats/rail_counters.h"
 #include "transfer/tcp/connection_set.h"
 #include "transfer/transport.h"
 
@@ -45,6 +46,7 @@ class TcpTransport final : public Transport {
 
   ConnectionSet& connections() { return connections_; }
   [[nodiscard]] std::size_t rail_count() const { return weights_.size(); }
+  [[nodiscard]] PathCounters& counters(std::size_t rail) { return counters_[rail]; }
   /// The connection is over: it is taken out, what the peer asked on it is let go of, and our slices on it wait for
   /// begin_again(). @return its names; id 0 if it is not one of ours.
   Link lose(Connection& connection);
@@ -98,7 +100,7 @@ class TcpTransport final : public Transport {
     StagingSlot slot = {};
   };
 
-  void send(SliceId id, const Slice& slice);
+  PathCounters& counters_of(const Connection& connection) { return counters_[connections_.rail_of(connection)]; }
   RailId choose_rail(std::size_t bytes);
   enum class Outcome : std::uint8_t { kDone, kAbandoned };
   void settle(std::uint64_t request_id, Outcome outcome);
@@ -115,7 +117,7 @@ class TcpTransport final : public Transport {
   Context& context_;
   SliceQueue& queue_;
   const PeerHandle peer_handle_;
-  const std::string peer_;
+  RailCounters counters_;
   ConnectionSet connections_;
   absl::flat_hash_map<std::uint64_t, Sent> sent_;  // by request id
   RailPlanner planner_;
