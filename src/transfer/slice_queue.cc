@@ -19,16 +19,18 @@ void SliceQueue::submit(BatchPtr batch) {
   }
   if (batch->all_started()) return settle(batch);  // nothing to move
   waiting_.push_back(std::move(batch));
-  pump();
+  pump(now());
 }
 
-void SliceQueue::pump() {
+void SliceQueue::pump(Instant now) {
+  pumping_ = now;
   while (open_ && !waiting_.empty() && slices_ < kSlicesInFlightMax && slice_bytes_ < kSliceBytesInFlightMax) {
     const BatchPtr batch = waiting_.front();
-    if (must_wait(batch->requests[batch->next_request])) return;
+    if (must_wait(batch->requests[batch->next_request])) break;
     start_next(batch);
     if (batch->all_started()) waiting_.pop_front();
   }
+  pumping_.reset();
 }
 
 /// What is left of a write that was given up may still be on its way, on another connection than what comes next.
@@ -81,9 +83,10 @@ void SliceQueue::on_slice_path(SliceId id, PathCounters& path) {
   const auto found = in_flight_.find(key);
   if (found == in_flight_.end()) return;
   Entry& entry = found->second;
-  leave_path(key, entry, Outcome::kGoesOn, Code::kUnavailable);
+  const Instant at = pumping_.has_value() ? *pumping_ : now();
+  leave_path(key, entry, Outcome::kGoesOn, Code::kUnavailable, at);
   entry.path = &path;
-  entry.begun = context_.loop->clock().now();
+  entry.begun = at;
   context_.tell([&] {
     return TraceEvent{.kind = TraceEvent::Kind::kSliceBegin,
                       .peer = peer_.value,
@@ -98,12 +101,12 @@ void SliceQueue::on_slice_path(SliceId id, PathCounters& path) {
 }
 
 /// The slice is over on its path, if one has it.
-void SliceQueue::leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code) {
+void SliceQueue::leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code, Instant now) {
   PathCounters* const path = std::exchange(entry.path, nullptr);
   if (path == nullptr) return;
   const bool write = entry.slice.op == TransferRequest::Op::kWrite;
   const std::size_t bytes = entry.slice.local.size();
-  const Nanos took = context_.loop->clock().now() - entry.begun;
+  const Nanos took = now - entry.begun;
   if (outcome == Outcome::kDone) path->moved(write, bytes, took);
   if (outcome == Outcome::kFailed) path->failed();
   context_.tell([&] {
@@ -134,13 +137,14 @@ void SliceQueue::end_slice(SliceId id, const Status& status) {
   const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
   Entry entry = std::move(found->second);
   in_flight_.erase(found);
+  const Instant at = now();
   const bool wanted = entry.batch != nullptr && entry.batch->status.ok();
   const Outcome failure = wanted ? Outcome::kFailed : Outcome::kGivenUp;
-  leave_path(static_cast<std::uint64_t>(id), entry, status.ok() ? Outcome::kDone : failure, status.code());
+  leave_path(static_cast<std::uint64_t>(id), entry, status.ok() ? Outcome::kDone : failure, status.code(), at);
   if (entry.batch == nullptr) {
     if (entry.slice.op != TransferRequest::Op::kWrite) return;
     --given_up_writes_;
-    return pump();  // what had to wait for it
+    return pump(at);  // what had to wait for it
   }
   release_window(entry);
   Batch::State& batch = *entry.batch;
@@ -150,7 +154,7 @@ void SliceQueue::end_slice(SliceId id, const Status& status) {
     std::erase(waiting_, entry.batch);  // nothing more of it is started
   }
   settle(entry.batch);
-  pump();
+  pump(at);
 }
 
 void SliceQueue::on_slice_refused(SliceId id) {
@@ -160,7 +164,7 @@ void SliceQueue::on_slice_refused(SliceId id) {
     return on_slice_done(id, Status(Code::kCancelled, "the batch has ended"));
   }
   Entry entry = std::move(found->second);
-  leave_path(static_cast<std::uint64_t>(id), entry, Outcome::kGoesOn, Code::kUnavailable);
+  leave_path(static_cast<std::uint64_t>(id), entry, Outcome::kGoesOn, Code::kUnavailable, now());
   const Transport* const refused = entry.transport;
   start(id, std::move(entry), refused);
 }
@@ -199,7 +203,7 @@ void SliceQueue::stop(const BatchPtr& batch, const Status& why) {
   }
   for (const std::uint64_t id : ids) give_up(id);
   settle(batch);
-  pump();
+  pump(now());
 }
 
 void SliceQueue::give_up(std::uint64_t id) {
@@ -213,7 +217,7 @@ void SliceQueue::give_up(std::uint64_t id) {
   entry.batch = nullptr;
   entry.slot.reset();
   if (what == Abandoned::kForgotten) {
-    leave_path(id, entry, Outcome::kGivenUp, Code::kCancelled);
+    leave_path(id, entry, Outcome::kGivenUp, Code::kCancelled, now());
     in_flight_.erase(id);
   } else if (entry.slice.op == TransferRequest::Op::kWrite) {
     ++given_up_writes_;
@@ -223,7 +227,7 @@ void SliceQueue::give_up(std::uint64_t id) {
 void SliceQueue::fail_all(const Status& why) {
   auto entries = std::exchange(in_flight_, {});
   for (auto& [id, entry] : entries) {
-    leave_path(id, entry, entry.batch ? Outcome::kFailed : Outcome::kGivenUp, why.code());
+    leave_path(id, entry, entry.batch ? Outcome::kFailed : Outcome::kGivenUp, why.code(), now());
   }
   given_up_writes_ = 0;
   waiting_.clear();
@@ -260,7 +264,7 @@ void SliceQueue::notify_done(const BatchPtr& batch, const Status& status) {
 
 /// Nothing is left of the batch here. A device may still be copying for it (fail_all): then it ends with that.
 void SliceQueue::finish(const BatchPtr& batch) {
-  const Nanos took = context_.loop->clock().now() - batch->begun;
+  const Nanos took = now() - batch->begun;
   BatchCounters& counters = batch_counters(batch->transport.empty() ? hooks_.transport_name() : batch->transport);
   if (batch->status.ok()) {
     counters.done(took);

@@ -17,6 +17,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "transfer/batch.h"
 #include "transfer/context.h"
@@ -53,14 +54,12 @@ class SliceQueue final : public SliceSink {
       : context_(context), peer_(peer), hooks_(std::move(hooks)) {}
 
   void submit(BatchPtr batch);
-  /// Starts what the window has room for, if the queue is open.
-  void pump();
   /// Until then batches wait (for the handshake).
   void open() {
     if (open_) return;
     open_ = true;
     batch_counters_.clear();  // they were of the name before
-    pump();
+    pump(now());
   }
   /// Ends a batch early with `why`. The callback comes when its memory is free.
   void stop(const BatchPtr& batch, const Status& why);
@@ -95,13 +94,16 @@ class SliceQueue final : public SliceSink {
     std::uint64_t staging = 0;  // what the CudaHost does for it now
   };
 
+  /// Starts what the window has room for, if the queue is open.
+  void pump(Instant now);
+  [[nodiscard]] Instant now() const { return context_.loop->clock().now(); }
   [[nodiscard]] bool must_wait(const TransferRequest& request) const;
   void start_next(const BatchPtr& batch);
   void start(SliceId id, Entry entry, const Transport* refused);
   void settle(const BatchPtr& batch);
   void finish(const BatchPtr& batch);
   enum class Outcome : std::uint8_t { kDone, kFailed, kGivenUp, kGoesOn };
-  void leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code);
+  void leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code, Instant now);
   BatchCounters& batch_counters(std::string_view transport);
   void tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Nanos took) const;
   void release_window(const Entry& entry);
@@ -123,7 +125,8 @@ class SliceQueue final : public SliceSink {
   std::uint64_t batches_ = 0;                                                  // so far
   std::vector<std::pair<std::string_view, BatchCounters*>> batch_counters_{};  // by transport, once used
   bool open_ = false;
-  std::deque<BatchPtr> waiting_;  // not wholly started, in order
+  std::optional<Instant> pumping_{};  // since when, inside pump(): reading the clock costs as much as counting a slice
+  std::deque<BatchPtr> waiting_;      // not wholly started, in order
   absl::flat_hash_map<std::uint64_t, Entry> in_flight_;
   std::vector<BatchPtr> running_;  // every batch that is not finished
   std::size_t slices_ = 0;         // in flight and not given up

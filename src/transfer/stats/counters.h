@@ -1,13 +1,13 @@
 // The counters of one path, of the batches to one peer, and of the messages to one. Who counts keeps a reference, which
 // is good for as long as the engine lives: then counting is a few additions, without a lock, a string or an allocation.
-// Thread-safe; numbers that are read may be in the middle of a report.
+// One thread counts, the engine's loop; any may read, and may find a report counted in part.
 #pragma once
 
-#include <atomic>
 #include <compare>
 #include <cstdint>
 #include <string>
 
+#include "transfer/stats/counter.h"
 #include "transfer/stats/transfer_stats.h"
 
 namespace mooncake::transfer {
@@ -18,15 +18,6 @@ struct StatsLabels {
   std::string transport;
   std::string rail;
   auto operator<=>(const StatsLabels&) const = default;
-};
-
-class Counter {
- public:
-  void add(std::uint64_t count = 1) { value_.fetch_add(count, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
 };
 
 /// Of one path; see TransferStats.

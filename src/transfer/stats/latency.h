@@ -1,16 +1,16 @@
 // LatencyHistogram: how long things took, in buckets of fixed bounds, each twice the one before. Observing is two
-// atomic additions: no lock, no allocation. Thread-safe; a snapshot may be in the middle of an observation.
+// additions: no lock, no allocation. One thread observes; any may take a snapshot, perhaps in the middle of that.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cstdint>
 #include <numeric>
 
 #include "base/time.h"
+#include "transfer/stats/counter.h"
 
 namespace mooncake::transfer {
 
@@ -33,13 +33,13 @@ struct LatencyCounts {
 class LatencyHistogram {
  public:
   void observe(Nanos took) {
-    counts_[bucket(took)].fetch_add(1, std::memory_order_relaxed);
-    sum_ns_.fetch_add(took.count(), std::memory_order_relaxed);
+    counts_[bucket(took)].add();
+    sum_ns_.add(static_cast<std::uint64_t>(took.count()));
   }
   [[nodiscard]] LatencyCounts snapshot() const {
     LatencyCounts copy;
-    for (std::size_t i = 0; i < counts_.size(); ++i) copy.counts[i] = counts_[i].load(std::memory_order_relaxed);
-    copy.sum = Nanos(sum_ns_.load(std::memory_order_relaxed));
+    for (std::size_t i = 0; i < counts_.size(); ++i) copy.counts[i] = counts_[i].value();
+    copy.sum = Nanos(static_cast<std::int64_t>(sum_ns_.value()));
     return copy;
   }
 
@@ -51,8 +51,8 @@ class LatencyHistogram {
   }
 
  private:
-  std::array<std::atomic<std::uint64_t>, kLatencyBounds + 1> counts_{};
-  std::atomic<std::int64_t> sum_ns_{0};
+  std::array<Counter, kLatencyBounds + 1> counts_;
+  Counter sum_ns_;
 };
 
 }  // namespace mooncake::transfer

@@ -1,5 +1,5 @@
 // StatsTable: the rows of one kind of counters (counters.h), by what they are about. A row is made when it is first
-// asked for and stays as long as the engine. Thread-safe; only asking for a row takes the lock, never counting in it.
+// asked for and stays as long as the engine. Thread-safe; only asking for rows takes the lock, never counting in one.
 #pragma once
 
 #include <map>
