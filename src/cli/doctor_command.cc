@@ -19,6 +19,7 @@
 #include "cli/tool_commands.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
+#include "transfer/cuda/cuda_driver.h"
 #include "transfer/rdma/rdma_host.h"
 #include "transfer/transfer_engine.h"
 
@@ -139,6 +140,23 @@ Finding check_rdma() {
   return {all_up ? Grade::kGood : Grade::kPoor, "RDMA", fmt::format("{}", fmt::join(ports, ", "))};
 }
 
+Finding check_gpus() {
+  const auto driver = transfer::load_cuda_driver();
+  if (!driver.ok()) return {Grade::kGood, "GPU memory", "not used: " + driver.status().message()};
+  int version = 0;
+  int count = 0;
+  static_cast<void>((*driver)->DriverGetVersion(&version));
+  static_cast<void>((*driver)->DeviceGetCount(&count));
+  std::vector<std::string> names;
+  for (int device = 0; device < count; ++device) {
+    std::array<char, 256> name{};
+    static_cast<void>((*driver)->DeviceGetName(name.data(), static_cast<int>(name.size()), device));
+    names.emplace_back(name.data());
+  }
+  return {Grade::kGood, "GPU memory",
+          fmt::format("{} (driver of CUDA {}.{})", fmt::join(names, ", "), version / 1000, version % 1000 / 10)};
+}
+
 }  // namespace
 
 int run_doctor(const Invocation& invocation) {
@@ -149,7 +167,8 @@ int run_doctor(const Invocation& invocation) {
                                          check_model(invocation),
                                          check_shared_memory(),
                                          check_cross_memory(),
-                                         check_rdma()};
+                                         check_rdma(),
+                                         check_gpus()};
   bool bad = false;
   for (const Finding& finding : findings) {
     const std::array<std::string_view, 3> marks = {"ok  ", "poor", "BAD "};

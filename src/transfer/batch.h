@@ -21,6 +21,7 @@ struct Batch::State {
   std::optional<Notify> notify;
   BatchCallback done;
   std::vector<SegmentHandle> held;  ///< local segments, held until the end
+  std::vector<MemoryKind> kinds;    ///< of each request's local memory
 
   std::size_t next_request = 0;  ///< the first request of which something has not been started
   std::size_t next_offset = 0;   ///< bytes of it that have been started

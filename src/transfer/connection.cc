@@ -130,6 +130,10 @@ void Connection::read() {
 void Connection::read_some() {
   std::size_t turn = 0;
   while (open()) {
+    if (paused_ > 0) {
+      waits_to_read_ = true;
+      return;
+    }
     const ByteSpan landing = reader_.landing();
     const Received received = tls_ ? receive_tls(landing) : receive(landing);
     if (!received.over.ok()) return fail(received.over, received.over.code() != Code::kPeerLost);
@@ -145,6 +149,12 @@ void Connection::read_some() {
       return;
     }
   }
+}
+
+void Connection::resume() {
+  CHECK(paused_ > 0);
+  if (--paused_ > 0 || !std::exchange(waits_to_read_, false)) return;
+  loop_.post([self = shared_from_this()] { self->read(); });
 }
 
 void Connection::send_with_next(OutFrame frame) {

@@ -67,12 +67,21 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void send(OutFrame frame);
   /// Queues a frame that may wait for the next one: it leaves with whatever is sent next. The caller sees to that.
   void send_with_next(OutFrame frame);
+  /// Sends such frames now, if there are any.
+  void send_waiting() {
+    if (open() && !out_.empty()) flush_soon();
+  }
   /// See OutQueue::let_go.
   OutQueue::LetGo let_go(FrameKind kind, std::uint64_t request_id) { return out_.let_go(kind, request_id); }
   /// See OutQueue::take_out.
   bool take_out(FrameKind kind, std::uint64_t request_id) { return out_.take_out(kind, request_id); }
   /// The bulk payload that is arriving, if one is, is thrown away from here on.
   void divert() { reader_.divert(); }
+
+  /// Reads no further than what has been received already, until there was a resume() for each pause(): the other side
+  /// is held up by its own full window. Messages are held up with it, and its end is noticed only then.
+  void pause() { ++paused_; }
+  void resume();
 
   /// Closes, after a last attempt to tell the other side why if `tell` is set. Borrowed bytes are let go.
   void close(const Status& reason, bool tell);
@@ -125,6 +134,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   bool flush_after_read_ = false;
   bool flush_after_input_ = false;  // one waits for the other side's part of the TLS handshake
   bool overfull_ = false;
+  std::size_t paused_ = 0;
+  bool waits_to_read_ = false;  // read() stopped because it is paused
   std::array<std::byte, kStagingBytes> staging_;
   std::deque<UniqueFd> fds_;
 };

@@ -7,6 +7,8 @@
 #include "net/event_loop.h"
 #include "transfer/auth/capability.h"
 #include "transfer/auth/credentials.h"
+#include "transfer/cuda/cuda_host.h"
+#include "transfer/cuda/device_pointer.h"
 #include "transfer/frame.h"
 #include "transfer/handler_table.h"
 #include "transfer/rdma/rdma_host.h"
@@ -48,8 +50,19 @@ struct Context {
   TransferTrace* trace = nullptr;  ///< of the user, who may have none; loop thread only
   HandlerTable handlers;
   PoolSet pools;
+  LazyCudaHost cuda;
   std::unique_ptr<RdmaHost> rdma;  ///< null: no RDMA; set before the loop starts, used on it
   Hello hello;                     ///< ours; complete before the first connection
+
+  /// TransferEngine::register_memory. From any thread.
+  Result<SegmentHandle> register_memory(ByteSpan memory, MemoryKind kind, Access access) {
+    if (kind == MemoryKind::kCuda) MC_RETURN_IF_ERROR(load_cuda_driver().status());
+    MC_RETURN_IF_ERROR(check_kind(memory, kind));
+    if (kind == MemoryKind::kCuda && !memory.empty()) {
+      MC_RETURN_IF_ERROR(cuda.open(*device_of(*find_cuda_driver(), memory.data()), *loop, pools).status());
+    }
+    return segments.add(memory, kind, access);
+  }
 
   /// TransferEngine::grant. From any thread.
   Result<Capability> grant(const BulkRange& range, Access access, PeerHandle to) {
@@ -62,7 +75,7 @@ struct Context {
   }
 
   /// SegmentTable::acquire for a peer: by its capability if it shows one, else by the segment's own rights.
-  Result<std::byte*> acquire(const BulkRange& range, Access needed, PeerHandle by) {
+  Result<HeldMemory> acquire(const BulkRange& range, Access needed, PeerHandle by) {
     if (!range.capability.has_value()) return segments.acquire(range, needed);
     MC_RETURN_IF_ERROR(capabilities.check(range, needed, by));
     return segments.acquire(range, Access::kNone);

@@ -111,6 +111,7 @@ void Core::shut_down() {
     }
     local_->end(why);
     if (context_.rdma) context_.rdma->close();
+    if (CudaHost* cuda = context_.cuda.get()) cuda->close();
     done.set_value();
   });
   done.get_future().wait();
@@ -196,6 +197,7 @@ void Core::stop(const std::shared_ptr<Batch::State>& batch, const Status& why) {
 
 void Core::revoke(SegmentHandle segment) {
   context_.loop->post([this, segment] {
+    if (CudaHost* cuda = context_.cuda.get()) cuda->revoke(segment);
     for (const auto& [handle, peer] : remotes_) peer->revoke(segment);
     local_->revoke(segment);
     if (context_.rdma) context_.rdma->drop({.segment = segment});

@@ -12,7 +12,8 @@ RemotePeer::RemotePeer(Context& context, PeerHandle handle, PeerName name, Hooks
       name_(std::move(name)),
       hooks_(std::move(hooks)),
       calls_(context, {.handle = handle, .name = [this] { return label(); }}),
-      queue_(context, handle, queue_hooks()) {}
+      queue_(context, handle, queue_hooks()),
+      landings_(context, handle) {}
 
 SliceQueue::Hooks RemotePeer::queue_hooks() {
   return {
@@ -57,7 +58,7 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   hello_ = hello;
   calls_.renamed();
   const std::size_t rails = std::max(hello_.rails.size(), context_.hello.rails.size()) + 1;
-  tcp_ = std::make_unique<TcpTransport>(context_, queue_, handle_, hello_.node_name, rails);
+  tcp_ = std::make_unique<TcpTransport>(context_, queue_, landings_, handle_, hello_.node_name, rails);
   messenger_ = connection.get();
   add(std::move(connection), link);
   begin_rdma();
@@ -110,7 +111,7 @@ void RemotePeer::add_shm(std::shared_ptr<Connection> connection, const Link& lin
   }
   connection->set_handler(*this);
   shm_link_ = link.id;
-  shm_ = std::make_unique<ShmTransport>(context_, queue_, handle_, hello_.node_name, std::move(connection));
+  shm_ = std::make_unique<ShmTransport>(context_, queue_, landings_, handle_, hello_.node_name, std::move(connection));
 }
 
 void RemotePeer::no_shm(bool tell) {

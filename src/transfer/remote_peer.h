@@ -23,6 +23,7 @@
 #include "transfer/call_table.h"
 #include "transfer/connection.h"
 #include "transfer/context.h"
+#include "transfer/cuda/device_landings.h"
 #include "transfer/message_log.h"
 #include "transfer/peer.h"
 #include "transfer/rdma/rdma_transport.h"
@@ -160,6 +161,7 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   bool watching_ = false;  // check_paths() is due
   CallTable calls_;
   SliceQueue queue_;
+  DeviceLandings landings_;
   std::unique_ptr<TcpTransport> tcp_;    // once live
   std::unique_ptr<ShmTransport> shm_;    // once there is a unix connection
   std::unique_ptr<RdmaTransport> rdma_;  // once live, if both sides have RDMA ports

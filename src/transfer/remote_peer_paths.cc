@@ -54,6 +54,7 @@ void RemotePeer::send_count(Connection& to, FrameKind kind, std::uint64_t id) {
 
 Status RemotePeer::on_fence(Connection& from, std::uint64_t connection_id) {
   const Status why(Code::kPeerLost, "the peer has given it up");
+  const std::uint64_t landed_on = shm_ && connection_id == shm_link_ ? kShmLandings : connection_id;
   if (Connection* lost = tcp_->connections().find(connection_id)) {
     if (lost == &from) return {Code::kCorrupt, "a connection cannot fence itself"};
     lost->close(why, false);
@@ -64,7 +65,14 @@ Status RemotePeer::on_fence(Connection& from, std::uint64_t connection_id) {
     unknown_.push_back(connection_id);
     if (unknown_.size() > kFencedUnknownMax) unknown_.pop_front();
   }
-  send_count(from, FrameKind::kFenced, connection_id);
+  if (!landings_.busy(landed_on)) {
+    send_count(from, FrameKind::kFenced, connection_id);
+    return {};
+  }
+  // What came on it is being copied to a device: it may not be overtaken by what takes its place.
+  landings_.when_quiet(landed_on, [this, connection_id] {
+    if (state_ == State::kLive) send_count(tcp_->connections().steady(), FrameKind::kFenced, connection_id);
+  });
   return {};
 }
 

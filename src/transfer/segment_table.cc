@@ -14,12 +14,13 @@ bool allows(Access granted, Access needed) {
 
 }  // namespace
 
-Result<SegmentHandle> SegmentTable::add(ByteSpan memory, Access access) {
+Result<SegmentHandle> SegmentTable::add(ByteSpan memory, MemoryKind kind, Access access) {
   if (memory.empty() || memory.data() == nullptr)
     return Status(Code::kInvalidArgument, "a segment needs at least one byte");
   Entry entry;
   entry.begin = memory.data();
   entry.bytes = memory.size();
+  entry.kind = kind;
   entry.access = access;
   MutexLock lock(mutex_);
   return add(std::move(entry));
@@ -103,7 +104,7 @@ Status SegmentTable::check(const Entry* entry, const BulkRange& range, Access ne
   return {};
 }
 
-Result<std::byte*> SegmentTable::acquire(const BulkRange& range, Access needed) {
+Result<HeldMemory> SegmentTable::acquire(const BulkRange& range, Access needed) {
   MutexLock lock(mutex_);
   Entry* entry = find(range.segment);
   if (entry != nullptr && entry->live && entry->file != nullptr) {
@@ -113,7 +114,7 @@ Result<std::byte*> SegmentTable::acquire(const BulkRange& range, Access needed) 
   }
   MC_RETURN_IF_ERROR(check(entry, range, needed));
   ++entry->holds;
-  return entry->begin + range.offset;
+  return HeldMemory{entry->begin + range.offset, entry->kind};
 }
 
 Result<const OpenFile*> SegmentTable::acquire_file(const BulkRange& range, Access needed) {
@@ -127,11 +128,18 @@ Result<const OpenFile*> SegmentTable::acquire_file(const BulkRange& range, Acces
   return entry->file.get();
 }
 
-Status SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) {
+bool SegmentTable::is_device(SegmentHandle segment) {
+  MutexLock lock(mutex_);
+  const Entry* entry = find(segment);
+  return entry != nullptr && entry->kind == MemoryKind::kCuda;
+}
+
+Result<MemoryKind> SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) {
   const auto begin = reinterpret_cast<std::uintptr_t>(local.data());
   const std::uintptr_t end = begin + local.size();
   const std::size_t held_before = held.size();
   bool inside = false;
+  MemoryKind kind = MemoryKind::kHost;  // one address space: what overlaps is of one kind
   MutexLock lock(mutex_);
   for (std::uint32_t index = 0; index < entries_.size(); ++index) {
     Entry& entry = entries_[index];
@@ -139,15 +147,16 @@ Status SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandl
     const std::uintptr_t entry_end = entry_begin + entry.bytes;
     if (!entry.live || entry.begin == nullptr || entry_end <= begin || end <= entry_begin) continue;
     inside = inside || (entry_begin <= begin && end <= entry_end);
+    kind = entry.kind;
     const SegmentHandle handle{index, entry.generation};
     if (std::ranges::find(held, handle) != held.end()) continue;
     held.push_back(handle);
     ++entry.holds;
   }
-  if (inside) return {};
+  if (inside) return kind;
   for (std::size_t i = held_before; i < held.size(); ++i) --entries_[held[i].index].holds;
   held.resize(held_before);
-  return {Code::kInvalidArgument, "the local range lies in no registered segment"};
+  return Status(Code::kInvalidArgument, "the local range lies in no registered segment");
 }
 
 std::optional<SegmentTable::Area> SegmentTable::area_of(ConstByteSpan memory) {
@@ -156,7 +165,9 @@ std::optional<SegmentTable::Area> SegmentTable::area_of(ConstByteSpan memory) {
   for (std::uint32_t index = 0; index < entries_.size(); ++index) {
     const Entry& entry = entries_[index];
     const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
-    if (!entry.live || begin < entry_begin || begin + memory.size() > entry_begin + entry.bytes) continue;
+    if (!entry.live || entry.kind != MemoryKind::kHost || begin < entry_begin ||
+        begin + memory.size() > entry_begin + entry.bytes)
+      continue;
     return Area{.segment = {index, entry.generation}, .memory = {entry.begin, entry.bytes}};
   }
   return std::nullopt;

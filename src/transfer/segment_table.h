@@ -24,6 +24,12 @@ namespace mooncake::transfer {
 /// flight, and keeps a leak from growing unseen.
 inline constexpr std::size_t kSegmentsMax = 65'536;
 
+/// Memory of a segment that is held. Only of the host may it be read and written through `at`.
+struct HeldMemory {
+  std::byte* at = nullptr;
+  MemoryKind kind = MemoryKind::kHost;
+};
+
 class SegmentTable {
  public:
   using Done = absl::AnyInvocable<void()>;
@@ -32,7 +38,7 @@ class SegmentTable {
   explicit SegmentTable(std::uint64_t generation_first) : generation_next_(generation_first) {}
 
   /// @return kInvalidArgument for an empty range, kExhausted at kSegmentsMax.
-  Result<SegmentHandle> add(ByteSpan memory, Access access) EXCLUDES(mutex_);
+  Result<SegmentHandle> add(ByteSpan memory, MemoryKind kind, Access access) EXCLUDES(mutex_);
 
   /// All of `file`, for this engine. @return kExhausted at kSegmentsMax; then the file is closed.
   Result<SegmentHandle> add_file(std::unique_ptr<const OpenFile> file) EXCLUDES(mutex_);
@@ -47,21 +53,23 @@ class SegmentTable {
   /// Checks an access from outside and holds the segment for it. Nothing is read or written.
   /// @return kStale, kPermissionDenied (also for every file), kOutOfRange (offset + length may wrap around: checked
   /// without adding).
-  Result<std::byte*> acquire(const BulkRange& range, Access needed) EXCLUDES(mutex_);
+  Result<HeldMemory> acquire(const BulkRange& range, Access needed) EXCLUDES(mutex_);
   /// The same for an access of this engine to one of its files, which stays open until release().
   /// @return also kInvalidArgument if it is memory.
   Result<const OpenFile*> acquire_file(const BulkRange& range, Access needed) EXCLUDES(mutex_);
 
   /// Holds every segment that shares bytes with `local`, each once in `held` however often it is asked for.
-  /// @return kInvalidArgument if no segment contains all of `local`; then nothing new is held.
-  Status acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) EXCLUDES(mutex_);
+  /// @return its kind; kInvalidArgument if no segment contains all of `local`; then nothing new is held.
+  Result<MemoryKind> acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) EXCLUDES(mutex_);
+  /// Whether it is a device's memory, revoked or not.
+  [[nodiscard]] bool is_device(SegmentHandle segment) EXCLUDES(mutex_);
 
   /// A live segment and all of its memory.
   struct Area {
     SegmentHandle segment;
     ByteSpan memory;
   };
-  /// A segment that contains all of `memory`, if one does: where it can be registered with a device.
+  /// A segment of host memory that contains all of `memory`, if one does: where it can be registered with a device.
   [[nodiscard]] std::optional<Area> area_of(ConstByteSpan memory) EXCLUDES(mutex_);
 
   /// Ends one hold.
@@ -73,6 +81,7 @@ class SegmentTable {
     std::size_t bytes = 0;
     std::uint64_t generation = 0;
     std::uint32_t holds = 0;
+    MemoryKind kind = MemoryKind::kHost;
     Access access = Access::kNone;
     bool live = false;                     // registered and not revoked
     Done done;                             // set by revoke() while there are holds

@@ -20,14 +20,14 @@ class SegmentTableTest : public testing::Test {
 };
 
 TEST_F(SegmentTableTest, AccessInsideIsGrantedUpToTheLastByte) {
-  const SegmentHandle segment = *table_.add(memory_, Access::kReadWrite);
-  EXPECT_EQ(*table_.acquire(range(segment, 0, 100), Access::kRead), memory_.data());
-  EXPECT_EQ(*table_.acquire(range(segment, 99, 1), Access::kWrite), memory_.data() + 99);
-  EXPECT_EQ(*table_.acquire(range(segment, 100, 0), Access::kWrite), memory_.data() + 100);
+  const SegmentHandle segment = *table_.add(memory_, MemoryKind::kHost, Access::kReadWrite);
+  EXPECT_EQ(table_.acquire(range(segment, 0, 100), Access::kRead)->at, memory_.data());
+  EXPECT_EQ(table_.acquire(range(segment, 99, 1), Access::kWrite)->at, memory_.data() + 99);
+  EXPECT_EQ(table_.acquire(range(segment, 100, 0), Access::kWrite)->at, memory_.data() + 100);
 }
 
 TEST_F(SegmentTableTest, AccessOutsideIsRefusedEvenIfTheSumWrapsAround) {
-  const SegmentHandle segment = *table_.add(memory_, Access::kReadWrite);
+  const SegmentHandle segment = *table_.add(memory_, MemoryKind::kHost, Access::kReadWrite);
   for (const auto& [offset, length] : std::initializer_list<std::pair<std::uint64_t, std::uint64_t>>{
            {0, 101}, {1, 100}, {100, 1}, {101, 0}, {~0ull, 1}, {~0ull, 2}, {50, ~0ull}, {1, ~0ull}}) {
     EXPECT_EQ(table_.acquire(range(segment, offset, length), Access::kRead).status().code(), Code::kOutOfRange)
@@ -36,8 +36,8 @@ TEST_F(SegmentTableTest, AccessOutsideIsRefusedEvenIfTheSumWrapsAround) {
 }
 
 TEST_F(SegmentTableTest, EachRightIsItsOwn) {
-  const SegmentHandle read = *table_.add(memory_, Access::kRead);
-  const SegmentHandle write = *table_.add(memory_, Access::kWrite);
+  const SegmentHandle read = *table_.add(memory_, MemoryKind::kHost, Access::kRead);
+  const SegmentHandle write = *table_.add(memory_, MemoryKind::kHost, Access::kWrite);
   EXPECT_TRUE(table_.acquire(range(read, 0, 1), Access::kRead).ok());
   EXPECT_TRUE(table_.acquire(range(write, 0, 1), Access::kWrite).ok());
   EXPECT_EQ(table_.acquire(range(read, 0, 1), Access::kWrite).status().code(), Code::kPermissionDenied);
@@ -45,9 +45,9 @@ TEST_F(SegmentTableTest, EachRightIsItsOwn) {
 }
 
 TEST_F(SegmentTableTest, GenerationsAreUsedOnce) {
-  const SegmentHandle first = *table_.add(memory_, Access::kRead);
+  const SegmentHandle first = *table_.add(memory_, MemoryKind::kHost, Access::kRead);
   ASSERT_TRUE(table_.revoke(first, {}).ok());
-  const SegmentHandle second = *table_.add(memory_, Access::kRead);
+  const SegmentHandle second = *table_.add(memory_, MemoryKind::kHost, Access::kRead);
   EXPECT_EQ(second.index, first.index);
   EXPECT_NE(second.generation, first.generation);
   EXPECT_EQ(table_.acquire(range(first, 0, 1), Access::kRead).status().code(), Code::kStale);
@@ -56,7 +56,7 @@ TEST_F(SegmentTableTest, GenerationsAreUsedOnce) {
 }
 
 TEST_F(SegmentTableTest, DoneComesWithTheLastRelease) {
-  const SegmentHandle segment = *table_.add(memory_, Access::kRead);
+  const SegmentHandle segment = *table_.add(memory_, MemoryKind::kHost, Access::kRead);
   ASSERT_TRUE(table_.acquire(range(segment, 0, 1), Access::kRead).ok());
   ASSERT_TRUE(table_.acquire(range(segment, 0, 1), Access::kRead).ok());
   bool done = false;
@@ -66,16 +66,16 @@ TEST_F(SegmentTableTest, DoneComesWithTheLastRelease) {
   table_.release(segment);
   EXPECT_FALSE(done);
   // The slot is not used again while somebody holds the memory.
-  EXPECT_NE(table_.add(memory_, Access::kRead)->index, segment.index);
+  EXPECT_NE(table_.add(memory_, MemoryKind::kHost, Access::kRead)->index, segment.index);
   table_.release(segment);
   EXPECT_TRUE(done);
 }
 
 TEST_F(SegmentTableTest, LocalUseHoldsEverySegmentThatSharesBytes) {
   const ByteSpan all(memory_);
-  const SegmentHandle whole = *table_.add(all, Access::kNone);
-  const SegmentHandle overlap = *table_.add(all.subspan(40, 20), Access::kNone);
-  const SegmentHandle apart = *table_.add(all.last(10), Access::kNone);
+  const SegmentHandle whole = *table_.add(all, MemoryKind::kHost, Access::kNone);
+  const SegmentHandle overlap = *table_.add(all.subspan(40, 20), MemoryKind::kHost, Access::kNone);
+  const SegmentHandle apart = *table_.add(all.last(10), MemoryKind::kHost, Access::kNone);
   std::vector<SegmentHandle> held;
   ASSERT_TRUE(table_.acquire_local(all.first(50), held).ok());
   ASSERT_TRUE(table_.acquire_local(all.first(10), held).ok());  // nothing more to hold
@@ -94,21 +94,22 @@ TEST_F(SegmentTableTest, LocalUseHoldsEverySegmentThatSharesBytes) {
 
 TEST_F(SegmentTableTest, LocalRangeMustLieInOneSegment) {
   const ByteSpan all(memory_);
-  const SegmentHandle left = *table_.add(all.first(50), Access::kNone);
-  static_cast<void>(*table_.add(all.last(50), Access::kNone));
+  const SegmentHandle left = *table_.add(all.first(50), MemoryKind::kHost, Access::kNone);
+  static_cast<void>(*table_.add(all.last(50), MemoryKind::kHost, Access::kNone));
   std::vector<SegmentHandle> held;
-  EXPECT_EQ(table_.acquire_local(all, held).code(), Code::kInvalidArgument);
+  EXPECT_EQ(table_.acquire_local(all, held).status().code(), Code::kInvalidArgument);
   EXPECT_TRUE(held.empty());
   bool done = false;
   ASSERT_TRUE(table_.revoke(left, [&] { done = true; }).ok());
   EXPECT_TRUE(done);  // the refused range holds nothing
-  EXPECT_EQ(table_.acquire_local(all.first(10), held).code(), Code::kInvalidArgument);
+  EXPECT_EQ(table_.acquire_local(all.first(10), held).status().code(), Code::kInvalidArgument);
 }
 
 TEST_F(SegmentTableTest, NumberOfSegmentsIsLimited) {
-  for (std::size_t i = 0; i < kSegmentsMax; ++i) ASSERT_TRUE(table_.add(memory_, Access::kNone).ok());
-  EXPECT_EQ(table_.add(memory_, Access::kNone).status().code(), Code::kExhausted);
-  EXPECT_EQ(table_.add({}, Access::kNone).status().code(), Code::kInvalidArgument);
+  for (std::size_t i = 0; i < kSegmentsMax; ++i)
+    ASSERT_TRUE(table_.add(memory_, MemoryKind::kHost, Access::kNone).ok());
+  EXPECT_EQ(table_.add(memory_, MemoryKind::kHost, Access::kNone).status().code(), Code::kExhausted);
+  EXPECT_EQ(table_.add({}, MemoryKind::kHost, Access::kNone).status().code(), Code::kInvalidArgument);
 }
 
 class FileSegmentTest : public SegmentTableTest {
@@ -123,7 +124,7 @@ class FileSegmentTest : public SegmentTableTest {
 
 TEST_F(FileSegmentTest, OnlyTheEngineItselfGetsAtAFile) {
   const SegmentHandle file = add(true);
-  const SegmentHandle memory = *table_.add(memory_, Access::kReadWrite);
+  const SegmentHandle memory = *table_.add(memory_, MemoryKind::kHost, Access::kReadWrite);
   EXPECT_TRUE(table_.is_file(file));
   EXPECT_FALSE(table_.is_file(memory));
   EXPECT_FALSE(table_.is_file({}));
@@ -151,7 +152,7 @@ TEST_F(FileSegmentTest, FileIsNoLocalMemory) {
   static_cast<void>(add(false));
   std::vector<SegmentHandle> held;
   const auto* low = reinterpret_cast<const std::byte*>(std::uintptr_t{8});
-  EXPECT_EQ(table_.acquire_local({low, 8}, held).code(), Code::kInvalidArgument);
+  EXPECT_EQ(table_.acquire_local({low, 8}, held).status().code(), Code::kInvalidArgument);
   EXPECT_TRUE(held.empty());
 }
 

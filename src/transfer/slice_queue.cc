@@ -47,6 +47,7 @@ bool SliceQueue::must_wait(const TransferRequest& request) const {
 
 void SliceQueue::start_next(const BatchPtr& batch) {
   const TransferRequest& request = batch->requests[batch->next_request];
+  const MemoryKind kind = batch->kinds[batch->next_request];
   const std::size_t at = batch->next_offset;
   const std::size_t length = slice_bytes(request.local.size() - at, kTcpSlices.bytes);
   batch->next_offset += length;
@@ -59,7 +60,8 @@ void SliceQueue::start_next(const BatchPtr& batch) {
               .remote = {.segment = request.segment,
                          .offset = request.offset + at,
                          .length = length,
-                         .capability = request.capability}};
+                         .capability = request.capability},
+              .kind = kind};
   ++slices_;
   slice_bytes_ += length;
   ++batch->in_flight;
@@ -68,6 +70,7 @@ void SliceQueue::start_next(const BatchPtr& batch) {
 
 void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
   entry.transport = hooks_.choose(entry.slice, refused);
+  if (!entry.transport->reaches(entry.slice.kind)) return stage(id, std::move(entry));
   const Slice slice = entry.slice;
   Transport* const transport = entry.transport;
   entry.batch->transport = transport->name();
@@ -124,6 +127,14 @@ void SliceQueue::leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Cod
 void SliceQueue::on_slice_done(SliceId id, const Status& status) {
   const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
   if (found == in_flight_.end()) return;  // given up before
+  Entry& entry = found->second;
+  const bool lands = !entry.device.empty() && entry.slice.op == TransferRequest::Op::kRead;
+  if (lands && status.ok() && wanted(id)) return land(id, entry);
+  end_slice(id, status);
+}
+
+void SliceQueue::end_slice(SliceId id, const Status& status) {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
   Entry entry = std::move(found->second);
   in_flight_.erase(found);
   const Instant at = now();
@@ -197,11 +208,14 @@ void SliceQueue::stop(const BatchPtr& batch, const Status& why) {
 
 void SliceQueue::give_up(std::uint64_t id) {
   Entry& entry = in_flight_.at(id);
-  const Abandoned what = entry.transport->abandon(SliceId{id}, entry.slice);
+  const bool staged = entry.staging != 0;
+  if (staged && !stop_staging(entry)) return;
+  const Abandoned what = staged ? Abandoned::kForgotten : entry.transport->abandon(SliceId{id}, entry.slice);
   if (what == Abandoned::kHeld) return;
   release_window(entry);
   --entry.batch->in_flight;
   entry.batch = nullptr;
+  entry.slot.reset();
   if (what == Abandoned::kForgotten) {
     leave_path(id, entry, Outcome::kGivenUp, Code::kCancelled, now());
     in_flight_.erase(id);
@@ -211,10 +225,10 @@ void SliceQueue::give_up(std::uint64_t id) {
 }
 
 void SliceQueue::fail_all(const Status& why) {
-  for (auto& [id, entry] : in_flight_) {
+  auto entries = std::exchange(in_flight_, {});
+  for (auto& [id, entry] : entries) {
     leave_path(id, entry, entry.batch ? Outcome::kFailed : Outcome::kGivenUp, why.code(), now());
   }
-  in_flight_.clear();
   given_up_writes_ = 0;
   waiting_.clear();
   slices_ = 0;
@@ -223,8 +237,11 @@ void SliceQueue::fail_all(const Status& why) {
   for (const BatchPtr& batch : batches) {
     if (batch->status.ok()) batch->status = why;
     batch->in_flight = 0;
-    finish(batch);
   }
+  for (const auto& [id, entry] : entries) {
+    if (entry.staging != 0 && !stop_staging(entry)) ++entry.batch->in_flight;
+  }
+  for (const BatchPtr& batch : batches) finish(batch);
 }
 
 void SliceQueue::settle(const BatchPtr& batch) {
@@ -245,11 +262,8 @@ void SliceQueue::notify_done(const BatchPtr& batch, const Status& status) {
   finish(batch);
 }
 
+/// Nothing is left of the batch here. A device may still be copying for it (fail_all): then it ends with that.
 void SliceQueue::finish(const BatchPtr& batch) {
-  batch->finished = true;
-  context_.loop->cancel(batch->timer);
-  for (const SegmentHandle segment : batch->held) context_.segments.release(segment);
-  batch->held.clear();
   const Nanos took = now() - batch->begun;
   BatchCounters& counters = batch_counters(batch->transport.empty() ? hooks_.transport_name() : batch->transport);
   if (batch->status.ok()) {
@@ -259,9 +273,16 @@ void SliceQueue::finish(const BatchPtr& batch) {
   }
   tell_batch(TraceEvent::Kind::kBatchEnd, *batch, took);
   std::erase(running_, batch);
+  if (batch->in_flight == 0) end_batch(context_, batch);
+}
+
+void SliceQueue::end_batch(Context& context, const BatchPtr& batch) {
+  batch->finished = true;
+  context.loop->cancel(batch->timer);
+  for (const SegmentHandle segment : batch->held) context.segments.release(segment);
+  batch->held.clear();
   if (!batch->done) return;
-  context_.executor.post(
-      [done = std::move(batch->done), status = batch->status]() mutable { done(std::move(status)); });
+  context.executor.post([done = std::move(batch->done), status = batch->status]() mutable { done(std::move(status)); });
 }
 
 BatchCounters& SliceQueue::batch_counters(std::string_view transport) {
@@ -289,13 +310,13 @@ void SliceQueue::tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Na
 
 ByteSpan SliceQueue::landing(SliceId id) const {
   const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
-  if (found == in_flight_.end() || found->second.batch == nullptr) return {};
+  if (found == in_flight_.end() || found->second.batch == nullptr || found->second.staging != 0) return {};
   return found->second.slice.op == TransferRequest::Op::kRead ? found->second.slice.local : ByteSpan();
 }
 
 const Slice* SliceQueue::find(SliceId id) const {
   const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
-  return found == in_flight_.end() ? nullptr : &found->second.slice;
+  return found == in_flight_.end() || found->second.staging != 0 ? nullptr : &found->second.slice;
 }
 
 }  // namespace mooncake::transfer

@@ -2,7 +2,14 @@
 // batch once, when no medium touches its memory any more.
 //
 // A request of less than 2 MiB is one slice. A larger one is cut evenly into slices of 1 to 2 MiB (rail/slice_rule.h).
-// Loop thread only.
+//
+// A slice of device memory that its transport does not reach is staged: it waits for a slot of the staging ring
+// (cuda/), and the transport is given that slot for local memory.
+//
+//   write   slot -> copy from the device -> the transport
+//   read    slot -> the transport        -> copy to the device
+//
+// While one slice is copied others are on their way. Loop thread only.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -56,7 +63,8 @@ class SliceQueue final : public SliceSink {
   }
   /// Ends a batch early with `why`. The callback comes when its memory is free.
   void stop(const BatchPtr& batch, const Status& why);
-  /// Ends everything with `why`; the transports have let go of all memory already.
+  /// Ends everything with `why`; the transports have let go of all memory already. A batch for which a device is
+  /// copying ends with that, also when this object is gone by then.
   void fail_all(const Status& why);
   void notify_done(const BatchPtr& batch, const Status& status);
 
@@ -64,9 +72,9 @@ class SliceQueue final : public SliceSink {
   void on_slice_done(SliceId id, const Status& status) override;
   void on_slice_refused(SliceId id) override;
 
-  /// Where the bytes of a read slice go; empty if it is unknown or was given up.
+  /// Where the bytes of a read slice go; empty if it is unknown, was given up, or is no transport's now.
   [[nodiscard]] ByteSpan landing(SliceId id) const;
-  /// The slice, or null.
+  /// The slice, or null if it is unknown or no transport's now.
   [[nodiscard]] const Slice* find(SliceId id) const;
   /// True if the slice's batch still needs it.
   [[nodiscard]] bool wanted(SliceId id) const;
@@ -76,10 +84,14 @@ class SliceQueue final : public SliceSink {
  private:
   struct Entry {
     Slice slice;
-    BatchPtr batch;  // null once given up and let go
-    Transport* transport = nullptr;
-    PathCounters* path = nullptr;  // null until the transport has said
-    Instant begun{};               // on that path
+    BatchPtr batch;                  // null once given up and let go
+    Transport* transport = nullptr;  // null while it is staged
+    PathCounters* path = nullptr;    // null until the transport has said
+    Instant begun{};                 // on that path
+    // Of a slice that is staged; `slice` names the slot then.
+    ByteSpan device = {};
+    StagingSlot slot = {};
+    std::uint64_t staging = 0;  // what the CudaHost does for it now
   };
 
   /// Starts what the window has room for, if the queue is open.
@@ -96,6 +108,16 @@ class SliceQueue final : public SliceSink {
   void tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Nanos took) const;
   void release_window(const Entry& entry);
   void give_up(std::uint64_t id);
+  void end_slice(SliceId id, const Status& status);
+  static void end_batch(Context& context, const BatchPtr& batch);
+
+  // slice_queue_staging.cc
+  void stage(SliceId id, Entry entry);
+  void on_staged(SliceId id, Result<StagingSlot> slot);
+  void land(SliceId id, Entry& entry);
+  bool stop_staging(const Entry& entry);
+  template <typename Go>
+  auto when_copied(SliceId id, const BatchPtr& batch, Go go);
 
   Context& context_;
   const PeerHandle peer_;
@@ -109,7 +131,8 @@ class SliceQueue final : public SliceSink {
   std::vector<BatchPtr> running_;  // every batch that is not finished
   std::size_t slices_ = 0;         // in flight and not given up
   std::size_t slice_bytes_ = 0;
-  std::size_t given_up_writes_ = 0;  // in flight, and no batch's any more
+  std::size_t given_up_writes_ = 0;                             // in flight, and no batch's any more
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to copies of devices
 };
 
 }  // namespace mooncake::transfer

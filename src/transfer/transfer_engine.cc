@@ -56,10 +56,11 @@ class Engine final : public TransferEngine {
   [[nodiscard]] Executor& executor() const override { return core_->context().executor; }
   Result<ByteSpan> allocate_shared(std::size_t bytes) override { return core_->context().pools.allocate(bytes); }
   void free_shared(ByteSpan memory) override {
+    if (CudaHost* cuda = core_->context().cuda.get()) cuda->unpin(memory);
     if (const std::uint64_t pool = core_->context().pools.free(memory); pool != 0) core_->pool_gone(pool);
   }
-  Result<SegmentHandle> register_memory(ByteSpan memory, Access access) override {
-    return core_->context().segments.add(memory, access);
+  Result<SegmentHandle> register_memory(ByteSpan memory, MemoryKind kind, Access access) override {
+    return core_->context().register_memory(memory, kind, access);
   }
   Result<SegmentHandle> register_file(const std::string& path, FileOptions options) override {
     MC_ASSIGN_OR_RETURN(std::unique_ptr<const OpenFile> file, OpenFile::open(path, options));
@@ -147,8 +148,11 @@ Batch Engine::submit(PeerHandle peer, std::span<const TransferRequest> requests,
   state->done = std::move(done);
   state->requests.assign(requests.begin(), requests.end());
   Status status = check(*state);
+  state->kinds.reserve(state->requests.size());
   for (std::size_t i = 0; status.ok() && i < state->requests.size(); ++i) {
-    status = core_->context().segments.acquire_local(state->requests[i].local, state->held);
+    const Result<MemoryKind> kind = core_->context().segments.acquire_local(state->requests[i].local, state->held);
+    status = kind.status();
+    if (kind.ok()) state->kinds.push_back(*kind);
   }
   if (status.ok()) {
     core_->submit(state);

@@ -61,6 +61,12 @@ struct SegmentHandle {
   auto operator<=>(const SegmentHandle&) const = default;
 };
 
+/// Where registered memory lies.
+enum class MemoryKind : std::uint8_t {
+  kHost,  ///< of this machine
+  kCuda,  ///< of an NVIDIA GPU of this process, by a pointer of the CUDA driver or runtime; never read or written here
+};
+
 /// What peers may do to a segment. Combine with |.
 enum class Access : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kReadWrite = 3 };
 
@@ -88,7 +94,7 @@ struct Capability {
 struct TransferRequest {
   enum class Op : std::uint8_t { kRead, kWrite };
   Op op = Op::kRead;         ///< kRead: remote to local. kWrite: local to remote.
-  ByteSpan local;            ///< its size is the length of the transfer
+  ByteSpan local;            ///< its size is the length of the transfer; an address only, if it is a GPU's
   SegmentHandle segment;     ///< the peer's; of this engine itself it may be a file
   std::uint64_t offset = 0;  ///< in the peer's segment, bytes
   /// The right to it, where the segment itself gives none. Checked by the owner, and then alone: a request with a wrong
@@ -192,7 +198,17 @@ class TransferEngine {
 
   /// Makes `memory` a segment: usable as `local` here, and by peers as far as `access` allows. The memory stays the
   /// caller's and must outlive the registration. Segments may overlap (a landing area inside a registered arena).
-  virtual Result<SegmentHandle> register_memory(ByteSpan memory, Access access) = 0;
+  ///
+  /// kCuda: all of it of one GPU. Its bytes move by copies on streams of the engine's own, which wait for no stream of
+  /// the caller: what is to be sent must be there when the batch is submitted, and what has arrived is there when it is
+  /// done. The first such registration opens the driver and pins 64 MiB: it blocks, for up to seconds.
+  /// @return kInvalidArgument (no bytes, or memory of the other kind), kExhausted (too many segments, or the driver has
+  /// no memory), kUnavailable (kCuda without a GPU or its driver).
+  virtual Result<SegmentHandle> register_memory(ByteSpan memory, MemoryKind kind, Access access) = 0;
+  /// The same for memory of the host.
+  Result<SegmentHandle> register_memory(ByteSpan memory, Access access) {
+    return register_memory(memory, MemoryKind::kHost, access);
+  }
   /// Makes a regular file or a block device a segment of this engine, for this engine alone: batches to connect(name())
   /// may name it as their `segment`, with registered memory as `local` (kRead: file to memory, kWrite: memory to file).
   /// A peer that names it gets kPermissionDenied. The segment covers bytes [0, options.bytes); room for a file that is

@@ -1,4 +1,5 @@
-// Transport: one way to move slices between this engine and one peer. A folder each: mem, tcp, shm, rdma, file.
+// Transport: one way to move slices between this engine and one peer. A folder each: mem, tcp, shm, rdma, file,
+// cuda.
 //
 // A slice is a piece of one request of a batch. The SliceQueue decides what is moved when; a transport moves it and
 // says once how that went. All of it on the loop thread.
@@ -18,8 +19,9 @@ enum class SliceId : std::uint64_t {};
 
 struct Slice {
   TransferRequest::Op op = TransferRequest::Op::kRead;
-  ByteSpan local;
-  BulkRange remote;  ///< of local.size() bytes
+  ByteSpan local;                       ///< not to be read or written here if it is a device's
+  BulkRange remote;                     ///< of local.size() bytes
+  MemoryKind kind = MemoryKind::kHost;  ///< of `local`
 };
 
 /// What became of a slice that was given up.
@@ -44,8 +46,10 @@ class SliceSink {
 class Transport {
  public:
   virtual ~Transport() = default;
-  /// "mem", "shm", "rdma", "tcp" or "file": a literal.
+  /// "mem", "shm", "rdma", "tcp", "file" or "cuda": a literal.
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// Whether it moves local memory of that kind itself. Else the SliceQueue stages it: it is given memory of the host.
+  [[nodiscard]] virtual bool reaches(MemoryKind kind) const { return kind == MemoryKind::kHost; }
   /// Begins to move; exactly one report follows, never inside this call, unless the slice is forgotten.
   virtual void start(SliceId id, const Slice& slice) = 0;
   /// Gives up a slice that was started and has not been reported.

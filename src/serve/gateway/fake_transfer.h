@@ -85,7 +85,9 @@ class FakeTransfer final : public transfer::TransferEngine {
                                      transfer::PeerHandle) override {
     return unused();
   }
-  Result<transfer::SegmentHandle> register_memory(ByteSpan, transfer::Access) override { return unused(); }
+  Result<transfer::SegmentHandle> register_memory(ByteSpan, transfer::MemoryKind, transfer::Access) override {
+    return unused();
+  }
   Result<transfer::SegmentHandle> register_file(const std::string&, transfer::FileOptions) override { return unused(); }
   Status unregister_memory(transfer::SegmentHandle, absl::AnyInvocable<void()>) override { return unused(); }
   void serve(std::uint16_t, transfer::Handler) override {}

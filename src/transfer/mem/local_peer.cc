@@ -11,6 +11,7 @@ LocalPeer::LocalPeer(Context& context, PeerHandle handle, PostReply post_reply)
       calls_(context, {.handle = handle, .name = [this]() -> std::string_view { return context_.config.node_name; }}),
       queue_(context, handle, queue_hooks()),
       mem_(context, queue_, handle),
+      cuda_(context, queue_, handle),
       file_(context, queue_, make_file_queue) {
   queue_.open();
 }
@@ -19,6 +20,8 @@ SliceQueue::Hooks LocalPeer::queue_hooks() {
   return {
       .choose = [this](const Slice& slice, const Transport*) -> Transport* {
         if (context_.segments.is_file(slice.remote.segment)) return &file_;
+        const bool device = slice.kind == MemoryKind::kCuda || context_.segments.is_device(slice.remote.segment);
+        if (device) return &cuda_;
         return &mem_;
       },
       .notify = [this](const SliceQueue::BatchPtr& batch) { notify(batch); },
@@ -55,6 +58,7 @@ void LocalPeer::call(std::uint16_t method, std::string payload, Deadline deadlin
 
 void LocalPeer::end(const Status& why) {
   mem_.close();
+  cuda_.close();
   file_.close();
   calls_.fail_all(why);
   queue_.fail_all(why);

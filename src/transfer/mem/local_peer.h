@@ -1,9 +1,10 @@
-// LocalPeer: the engine as a peer of itself. Calls go to the handlers without a socket; bulk goes by mem, or by file if
-// it names one. Its epoch ends with the engine. Loop thread only.
+// LocalPeer: the engine as a peer of itself. Calls go to the handlers without a socket; bulk goes by mem, by file if
+// it names one, by cuda if it names memory of a device. Its epoch ends with the engine. Loop thread only.
 #pragma once
 
 #include "transfer/call_table.h"
 #include "transfer/context.h"
+#include "transfer/cuda/cuda_transport.h"
 #include "transfer/file/file_transport.h"
 #include "transfer/mem/mem_transport.h"
 #include "transfer/peer.h"
@@ -25,6 +26,7 @@ class LocalPeer final : public Peer {
   void stop(const std::shared_ptr<Batch::State>& batch, const Status& why) override { queue_.stop(batch, why); }
   void revoke(SegmentHandle segment) override {
     mem_.revoke(segment);
+    cuda_.revoke(segment);
     file_.revoke(segment);
   }
   void pool_gone(std::uint64_t pool) override { file_.pool_gone(pool); }
@@ -41,6 +43,7 @@ class LocalPeer final : public Peer {
   CallTable calls_;
   SliceQueue queue_;
   MemTransport mem_;
+  CudaTransport cuda_;
   FileTransport file_;
 };
 

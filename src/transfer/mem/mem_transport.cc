@@ -5,19 +5,20 @@ namespace mooncake::transfer {
 void MemTransport::start(SliceId id, const Slice& slice) {
   sink_.on_slice_path(id, counters_[0]);
   const bool read = slice.op == TransferRequest::Op::kRead;
-  const Result<std::byte*> remote = context_.acquire(slice.remote, read ? Access::kRead : Access::kWrite, self_);
+  const Result<HeldMemory> remote = context_.acquire(slice.remote, read ? Access::kRead : Access::kWrite, self_);
   if (!remote.ok()) {
     context_.loop->post([this, id, status = remote.status(), alive = std::weak_ptr(alive_)] {
       if (!alive.expired()) sink_.on_slice_done(id, status);
     });
     return;
   }
+  CHECK(remote->kind == MemoryKind::kHost && slice.kind == MemoryKind::kHost);
   running_[static_cast<std::uint64_t>(id)] = slice.remote.segment;
   copies_.push(CopyJob{
       .id = static_cast<std::uint64_t>(id),
       .segment = slice.remote.segment,
-      .to = read ? slice.local.data() : *remote,
-      .from = read ? *remote : slice.local.data(),
+      .to = read ? slice.local.data() : remote->at,
+      .from = read ? remote->at : slice.local.data(),
       .bytes = slice.local.size(),
       .pid = 0,
       .pool = nullptr,

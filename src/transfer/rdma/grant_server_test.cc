@@ -52,9 +52,9 @@ class Grants : public testing::TestWithParam<bool> {
     host_ = *RdmaHost::open("rxe1", context_->segments, context_->pools, GetParam() ? load_verbs : without_windows);
     far_host_ = *RdmaHost::open("rxe1", far_segments_, far_pools_);
     std::memset(memory_.data(), 0xee, memory_.size());
-    segment_ = *context_->segments.add(ByteSpan(memory_).subspan(kEdge, kBytes), Access::kReadWrite);
+    segment_ = *context_->segments.add(ByteSpan(memory_).subspan(kEdge, kBytes), MemoryKind::kHost, Access::kReadWrite);
     near_ = noise(kBytes, 5);
-    far_segments_.add(near_, Access::kNone).value();
+    far_segments_.add(near_, MemoryKind::kHost, Access::kNone).value();
     on_loop([this] {
       host_->start(*context_->loop);
       far_host_->start(*context_->loop);

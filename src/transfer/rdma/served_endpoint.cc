@@ -53,11 +53,15 @@ void ServedEndpoint::grant(std::uint64_t slice, bool write, const BulkRange& ran
   if (grants_.size() >= kEndpointSlicesMax) {
     return hooks_.done(slice, {Code::kExhausted, "too many grants at once on one RDMA endpoint"}, true);
   }
-  Result<std::byte*> at = context_.acquire(range, write ? Access::kWrite : Access::kRead, peer_);
+  const Result<HeldMemory> at = context_.acquire(range, write ? Access::kWrite : Access::kRead, peer_);
   if (!at.ok()) return hooks_.done(slice, at.status(), false);
+  if (at->kind != MemoryKind::kHost) {
+    context_.segments.release(range.segment);
+    return hooks_.done(slice, {Code::kUnsupported, "rdma does not reach memory of this device"}, true);
+  }
   Grant made{.slice = slice,
              .segment = range.segment,
-             .memory = {*at, range.length},
+             .memory = {at->at, range.length},
              .write = write,
              .window = {},
              .registration = nullptr};

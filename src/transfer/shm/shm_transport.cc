@@ -42,15 +42,16 @@ Result<pid_t> peer_process(int fd) {
   return credentials.pid;
 }
 
-ShmTransport::ShmTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer,
-                           std::shared_ptr<Connection> connection)
+ShmTransport::ShmTransport(Context& context, SliceQueue& queue, DeviceLandings& landings, PeerHandle handle,
+                           std::string peer, std::shared_ptr<Connection> connection)
     : context_(context),
       queue_(queue),
       peer_handle_(handle),
       counters_(context.stats.paths, std::move(peer), "shm", {""}),
       connection_(std::move(connection)),
       nonce_(std::make_unique<std::uint64_t>(random_seed())),
-      copies_(*context.loop) {
+      copies_(*context.loop),
+      landings_(landings) {
   const Result<pid_t> pid = peer_process(connection_->fd());
   if (pid.ok()) pid_ = *pid;
   send(FrameKind::kShmProbe, 0, encode_pair(reinterpret_cast<std::uintptr_t>(nonce_.get()), *nonce_));
@@ -144,7 +145,7 @@ Status ShmTransport::on_frame(const FrameHeader& header, std::string_view payloa
     case FrameKind::kShmPull:
       return on_pull(header, payload);
     case FrameKind::kShmCancel:
-      copies_.cancel(header.request_id, {Code::kCancelled, "given up"});
+      cancel_pull(header.request_id);
       return {};
     case FrameKind::kShmGrant:
       return on_grant(header, payload);
@@ -220,24 +221,28 @@ Status ShmTransport::on_pull(const FrameHeader& header, std::string_view payload
     send_done(id, {Code::kExhausted, "too many pulls at once"});
     return {};
   }
-  Result<std::byte*> to = context_.acquire(pull.target, Access::kWrite, peer_handle_);
+  const Result<HeldMemory> to = context_.acquire(pull.target, Access::kWrite, peer_handle_);
   if (!to.ok()) {
     send_done(id, to.status());
     return {};
   }
-  job.to = *to;
   job.bytes = pull.target.length;
+  if (to->kind != MemoryKind::kHost) {
+    pull_to_device(std::move(job), to->at);
+    return {};
+  }
+  job.to = to->at;
   job.done = [this, id, segment = pull.target.segment, bytes = job.bytes](const Status& status) {
     end_pull(id, segment, bytes, status);
   };
-  pulls_[id] = pull.target.segment;
+  pulls_[id] = {.segment = pull.target.segment};
   copies_.push(std::move(job));
   return {};
 }
 
 void ShmTransport::end_pull(std::uint64_t id, SegmentHandle segment, std::size_t bytes, const Status& status) {
   pulls_.erase(id);
-  context_.segments.release(segment);
+  if (segment != SegmentHandle{}) context_.segments.release(segment);
   if (status.ok()) counters().served(false, bytes);
   answer(done_frame(id, status, status.code() == Code::kPermissionDenied ? kFlagOtherTransport : 0), bytes);
 }
@@ -250,18 +255,22 @@ Status ShmTransport::on_grant(const FrameHeader& header, std::string_view payloa
     send_done(id, {Code::kExhausted, "too many grants at once"});
     return {};
   }
-  Result<std::byte*> at = context_.acquire(range, Access::kRead, peer_handle_);
+  const Result<HeldMemory> at = context_.acquire(range, Access::kRead, peer_handle_);
   if (!at.ok()) {
     send_done(id, at.status());
     return {};
   }
-  const Result<ShmSource> source = source_of({*at, range.length});
+  if (at->kind != MemoryKind::kHost) {
+    grant_of_device(id, range, at->at);
+    return {};
+  }
+  const Result<ShmSource> source = source_of({at->at, range.length});
   if (!source.ok()) {
     context_.segments.release(range.segment);
     send_done(id, source.status(), kFlagOtherTransport);
     return {};
   }
-  grants_[id] = Grant{range.segment, range.length};
+  grants_[id] = {.segment = range.segment, .bytes = range.length};
   std::array<std::byte, kSourceBytes> small;
   encode_source(*source, small);
   send(FrameKind::kShmGranted, id, small);
@@ -308,12 +317,17 @@ void ShmTransport::end_read(std::uint64_t id, std::size_t bytes, const Status& s
 
 Status ShmTransport::on_release(const FrameHeader& header) {
   const auto found = grants_.find(header.request_id);
-  if (found == grants_.end()) return {Code::kCorrupt, "a release of nothing"};
-  const Grant grant = found->second;
+  if (found == grants_.end() || found->second.fetching != 0) return {Code::kCorrupt, "a release of nothing"};
+  const Grant grant = std::move(found->second);
   grants_.erase(found);
   if (header.argument == 1) counters().served(true, grant.bytes);
-  context_.segments.release(grant.segment);
+  let_go(grant);
   return {};
+}
+
+void ShmTransport::let_go(const Grant& grant) {
+  if (grant.segment != SegmentHandle{}) context_.segments.release(grant.segment);
+  if (grant.fetching != 0) static_cast<void>(context_.cuda.get()->cancel(grant.fetching));  // else it ends by itself
 }
 
 Status ShmTransport::on_done(const FrameHeader& header, std::string_view payload) {
@@ -348,13 +362,17 @@ void ShmTransport::stop(const Status& reason) {
   ready_ = false;
   copies_.clear();
   reads_.clear();
-  for (const auto& [id, segment] : pulls_) context_.segments.release(segment);
+  for (const auto& [id, pull] : pulls_) {
+    if (pull.segment != SegmentHandle{}) context_.segments.release(pull.segment);
+    if (pull.waiting != 0) static_cast<void>(context_.cuda.get()->cancel(pull.waiting));
+  }
   pulls_.clear();
+  landings_.drop(kShmLandings);
 }
 
 void ShmTransport::close(const Status& reason) {
   stop(reason);
-  for (const auto& [id, grant] : grants_) context_.segments.release(grant.segment);
+  for (const auto& [id, grant] : grants_) let_go(grant);
   grants_.clear();
 }
 

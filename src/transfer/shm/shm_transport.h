@@ -8,6 +8,9 @@
 // (process_vm_readv), an address. The frames travel on a unix socket, which also passes each pool's descriptor, once,
 // before it is first named. The kernel, not the peer, says which process is at the other end of it.
 //
+// What a peer wants of a device here passes through the staging ring (cuda/), whose memory is a shared pool: a pull
+// copies into a slot, which is then copied to the device; a grant names a slot that holds the device's bytes already.
+//
 // Until a pull is done the bytes are the peer's to read: a write that is given up stays held until the peer has
 // answered, or is lost. Loop thread only.
 #pragma once
@@ -23,6 +26,7 @@
 #include "transfer/connection.h"
 #include "transfer/context.h"
 #include "transfer/copy_queue.h"
+#include "transfer/cuda/device_landings.h"
 #include "transfer/shm/mapped_pool.h"
 #include "transfer/slice_queue.h"
 #include "transfer/stats/rail_counters.h"
@@ -39,7 +43,8 @@ inline constexpr std::size_t kShmServedMax = 4096;
 
 class ShmTransport final : public Transport {
  public:
-  ShmTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer,
+  /// What is written to devices goes on by `landings`.
+  ShmTransport(Context& context, SliceQueue& queue, DeviceLandings& landings, PeerHandle handle, std::string peer,
                std::shared_ptr<Connection> connection);
 
   [[nodiscard]] bool owns(const Connection& connection) const { return connection_.get() == &connection; }
@@ -66,9 +71,17 @@ class ShmTransport final : public Transport {
   void close(const Status& reason);
 
  private:
+  /// A read of the peer. Its bytes are in the segment; or a device's, and in the slot.
   struct Grant {
-    SegmentHandle segment;
+    SegmentHandle segment;  // while it is held; none if the bytes are a device's
     std::size_t bytes = 0;
+    std::uint64_t fetching = 0;  // of the CudaHost; 0 once they are in the slot
+    StagingSlot slot = {};
+  };
+  /// A write of the peer.
+  struct Pull {
+    SegmentHandle segment;      // while it is held; none if it goes to a device
+    std::uint64_t waiting = 0;  // for a slot: of the CudaHost
   };
 
   Status on_probe(std::string_view payload);
@@ -79,6 +92,12 @@ class ShmTransport final : public Transport {
   Status on_release(const FrameHeader& header);
   Status on_done(const FrameHeader& header, std::string_view payload);
 
+  void pull_to_device(CopyJob job, std::byte* device);
+  void on_pull_slot(CopyJob job, SegmentHold hold, std::byte* device, Result<StagingSlot> slot);
+  void cancel_pull(std::uint64_t id);
+  void grant_of_device(std::uint64_t id, const BulkRange& range, const std::byte* device);
+  void on_grant_slot(std::uint64_t id, Result<StagingSlot> slot);
+  void let_go(const Grant& grant);
   void end_pull(std::uint64_t id, SegmentHandle segment, std::size_t bytes, const Status& status);
   void end_read(std::uint64_t id, std::size_t bytes, const Status& status);
   Result<ShmSource> source_of(ConstByteSpan memory);
@@ -100,9 +119,10 @@ class ShmTransport final : public Transport {
   absl::flat_hash_map<std::uint64_t, std::shared_ptr<const MappedPool>>
       pools_;  // the peer's; shared with copies that run
   absl::flat_hash_map<std::uint64_t, Grant> grants_;
-  absl::flat_hash_map<std::uint64_t, SegmentHandle> pulls_;  // of the peer, being copied into that segment
-  absl::flat_hash_set<std::uint64_t> reads_;                 // ours, being copied
+  absl::flat_hash_map<std::uint64_t, Pull> pulls_;
+  absl::flat_hash_set<std::uint64_t> reads_;  // ours, being copied
   CopyQueue copies_;
+  DeviceLandings& landings_;
   std::size_t unanswered_ = 0;                                  // bytes whose answers wait
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to posted tasks
 };

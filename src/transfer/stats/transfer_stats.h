@@ -10,8 +10,8 @@ namespace mooncake::transfer {
 
 /// Bulk on one path to one peer. Both ends of a path agree on the bytes once it is quiet.
 struct TransferStats {
-  std::string transport;  ///< "mem", "shm", "rdma", "tcp" or "file"
-  std::string peer;       ///< node name from the peer's hello; of "mem" and "file" this engine's own
+  std::string transport;  ///< "mem", "shm", "rdma", "tcp", "file" or "cuda"
+  std::string peer;       ///< node name from the peer's hello; of "mem", "file" and "cuda" this engine's own
   /// tcp: "0", "1"; the place of this engine's endpoint in `listen`, `rails`. rdma: this engine's port, "mlx5_0:1".
   /// Else empty.
   std::string rail;

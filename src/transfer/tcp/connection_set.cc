@@ -36,6 +36,12 @@ Connection* ConnectionSet::find(std::uint64_t id) const {
   return found == members_.end() ? nullptr : found->connection.get();
 }
 
+std::uint64_t ConnectionSet::id_of(const Connection& connection) const {
+  const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.connection.get() == &connection; });
+  CHECK(found != members_.end());
+  return found->link.id;
+}
+
 Connection& ConnectionSet::least_busy(std::uint8_t rail) const {
   const Member* best = nullptr;
   for (const Member& member : members_) {

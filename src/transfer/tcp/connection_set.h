@@ -29,6 +29,8 @@ class ConnectionSet {
   [[nodiscard]] std::uint8_t rail_of(const Connection& connection) const;
   /// Null if there is none.
   [[nodiscard]] Connection* find(std::uint64_t id) const;
+  /// Of a connection of the set.
+  [[nodiscard]] std::uint64_t id_of(const Connection& connection) const;
 
   /// The one on `rail` with the least waiting to be sent; among equals the last, so that messages on the first wait
   /// least. There must be one.

@@ -13,15 +13,22 @@ std::vector<std::string> rail_labels(std::size_t rails) {
   return labels;
 }
 
+Status too_long_for_device(std::uint64_t bytes) {
+  return {Code::kUnsupported,
+          fmt::format("{} bytes to or from a device at once: ask for at most {} in a piece", bytes, kStagingSlotBytes)};
+}
+
 }  // namespace
 
-TcpTransport::TcpTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer, std::size_t rails)
+TcpTransport::TcpTransport(Context& context, SliceQueue& queue, DeviceLandings& landings, PeerHandle handle,
+                           std::string peer, std::size_t rails)
     : context_(context),
       queue_(queue),
       peer_handle_(handle),
       counters_(context.stats.paths, std::move(peer), "tcp", rail_labels(rails)),
       planner_(std::move(*RailPlanner::create(rails, kTcpSlices))),
-      weights_(rails, 1.0) {}
+      weights_(rails, 1.0),
+      device_landings_(landings) {}
 
 /// Rails that cool down are better than none.
 RailId TcpTransport::choose_rail(std::size_t bytes) {
@@ -90,9 +97,10 @@ Link TcpTransport::lose(Connection& connection) {
   }
   absl::erase_if(answers_, [&](const auto& entry) {
     if (entry.second.connection != &connection) return false;
-    context_.segments.release(entry.second.segment);
+    let_go(entry.second);
     return true;
   });
+  device_landings_.drop(link.id);
   const Instant now = context_.loop->clock().now();
   for (auto& [request_id, sent] : sent_) {
     if (sent.connection != &connection) continue;
@@ -145,24 +153,35 @@ Status TcpTransport::on_read(Connection& from, const FrameHeader& header, std::s
     send_done(from, header.request_id, {Code::kExhausted, "too many reads at once"});
     return {};
   }
-  Result<std::byte*> at = context_.acquire(range, Access::kRead, peer_handle_);
+  const Result<HeldMemory> at = context_.acquire(range, Access::kRead, peer_handle_);
   if (!at.ok()) {
     send_done(from, header.request_id, at.status());
     return {};
   }
+  if (at->kind != MemoryKind::kHost) {
+    fetch(from, header.request_id, range, at->at);
+    return {};
+  }
   answers_[header.request_id] = Answer{.segment = range.segment, .connection = &from, .bytes = range.length};
   const FrameHeader answer{.kind = FrameKind::kData, .request_id = header.request_id};
-  from.send(OutFrame::make(answer, {}, {}, ConstByteSpan(*at, range.length)));
+  from.send(OutFrame::make(answer, {}, {}, ConstByteSpan(at->at, range.length)));
   return {};
 }
 
 void TcpTransport::on_cancel(std::uint64_t request_id) {
   const auto found = answers_.find(request_id);
-  if (found == answers_.end() || !found->second.connection->take_out(FrameKind::kData, request_id)) return;
-  const Answer answer = found->second;
-  answers_.erase(found);
+  if (found == answers_.end()) return;
+  Answer& answer = found->second;
+  if (answer.fetching == 0 && !answer.connection->take_out(FrameKind::kData, request_id)) return;
   send_done(*answer.connection, request_id, {Code::kCancelled, "the read was given up"});
-  context_.segments.release(answer.segment);
+  let_go(answer);
+  answers_.erase(found);
+}
+
+/// The answer is over, and none of it waits to be sent. What a device is copying for it ends by itself.
+void TcpTransport::let_go(const Answer& answer) {
+  if (answer.segment != SegmentHandle{}) context_.segments.release(answer.segment);
+  if (answer.fetching != 0) static_cast<void>(context_.cuda.get()->cancel(answer.fetching));
 }
 
 void TcpTransport::on_bulk_sent(const FrameHeader& header) {
@@ -170,9 +189,8 @@ void TcpTransport::on_bulk_sent(const FrameHeader& header) {
   const auto found = answers_.find(header.request_id);
   if (found == answers_.end()) return;
   counters_of(*found->second.connection).served(true, found->second.bytes);
-  const SegmentHandle segment = found->second.segment;
+  let_go(found->second);
   answers_.erase(found);
-  context_.segments.release(segment);
 }
 
 Status TcpTransport::on_done(const FrameHeader& header, std::string_view payload) {
@@ -200,18 +218,35 @@ std::byte* TcpTransport::on_bulk(Connection& from, const FrameHeader& header, co
   landing.request_id = header.request_id;
   std::byte* to = nullptr;
   if (header.kind == FrameKind::kWrite) {
-    Result<std::byte*> at = context_.acquire(range, Access::kWrite, peer_handle_);
-    if (at.ok()) {
-      to = *at;
-      landing.segment = range.segment;
-    } else {
-      landing.status = at.status();
-    }
+    to = begin_write(range, landing);
   } else {
     landing.status = begin_data(from, header, range, to);
   }
   landings_[&from] = std::move(landing);
   return to;
+}
+
+std::byte* TcpTransport::begin_write(const BulkRange& range, Landing& landing) {
+  const Result<HeldMemory> at = context_.acquire(range, Access::kWrite, peer_handle_);
+  if (!at.ok()) {
+    landing.status = at.status();
+    return nullptr;
+  }
+  landing.segment = range.segment;
+  if (at->kind == MemoryKind::kHost || range.length == 0) return at->at;
+  if (range.length > kStagingSlotBytes) {
+    landing.status = too_long_for_device(range.length);
+    context_.segments.release(range.segment);
+    return nullptr;
+  }
+  landing.device = at->at;
+  landing.arrived.bytes = range.length;
+  if (auto slot = context_.cuda.get()->try_take(SlotUse::kLanding, peer_handle_); slot.has_value()) {
+    landing.arrived.slot = std::move(*slot);
+    return landing.arrived.slot.first(range.length).data();
+  }
+  landing.arrived.spill = std::make_unique_for_overwrite<std::byte[]>(range.length);
+  return landing.arrived.spill.get();
 }
 
 Status TcpTransport::begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range,
@@ -235,12 +270,16 @@ Status TcpTransport::begin_data(const Connection& from, const FrameHeader& heade
 Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, const BulkRange& range) {
   const auto found = landings_.find(&from);
   CHECK(found != landings_.end());
-  const Landing landing = std::move(found->second);
+  Landing landing = std::move(found->second);
   landings_.erase(found);
   if (header.kind == FrameKind::kData) {
     MC_RETURN_IF_ERROR(landing.status);
     settle(header.request_id, Outcome::kDone);
     queue_.on_slice_done(SliceId{header.request_id}, {});
+    return {};
+  }
+  if (landing.status.ok() && landing.device != nullptr) {
+    land_on_device(from, header.request_id, range, std::move(landing));
     return {};
   }
   if (landing.status.ok()) {
@@ -251,11 +290,58 @@ Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, co
   return {};
 }
 
+/// The connection outlives what is told of it here: lose() drops that.
+void TcpTransport::land_on_device(Connection& from, std::uint64_t request_id, const BulkRange& range, Landing landing) {
+  std::function<void()> resume;
+  if (landing.arrived.spill != nullptr) {
+    from.pause();
+    resume = [&from] { from.resume(); };
+  }
+  device_landings_.land(connections_.id_of(from), std::move(landing.arrived),
+                        SegmentHold(context_.segments, range.segment), range.segment, landing.device, std::move(resume),
+                        [&from, &path = counters_of(from), request_id, bytes = range.length](const Status& status) {
+                          if (status.ok()) path.served(false, bytes);
+                          send_done(from, request_id, status);
+                        });
+}
+
+void TcpTransport::fetch(Connection& from, std::uint64_t request_id, const BulkRange& range, const std::byte* device) {
+  SegmentHold hold(context_.segments, range.segment);
+  if (range.length > kStagingSlotBytes) return send_done(from, request_id, too_long_for_device(range.length));
+  const std::uint64_t number = ++last_fetch_;
+  Answer& answer = answers_[request_id];
+  answer.connection = &from;
+  answer.bytes = range.length;
+  answer.number = number;
+  answer.fetching = context_.cuda.get()->fetch(
+      SlotUse::kAnswering, {.peer = peer_handle_, .segment = range.segment}, {device, range.length},
+      [this, alive = std::weak_ptr(alive_), request_id, number, hold = std::move(hold)](Result<StagingSlot> slot) {
+        if (!alive.expired()) on_fetched(request_id, number, std::move(slot));
+      });
+}
+
+/// From here on the segment may go: the bytes are in the slot.
+void TcpTransport::on_fetched(std::uint64_t request_id, std::uint64_t number, Result<StagingSlot> slot) {
+  const auto found = answers_.find(request_id);
+  if (found == answers_.end() || found->second.number != number) return;
+  Answer& answer = found->second;
+  answer.fetching = 0;
+  if (!slot.ok()) {
+    send_done(*answer.connection, request_id, slot.status());
+    answers_.erase(found);
+    return;
+  }
+  answer.slot = std::move(*slot);
+  const FrameHeader header{.kind = FrameKind::kData, .request_id = request_id};
+  answer.connection->send(OutFrame::make(header, {}, {}, answer.slot.first(answer.bytes)));
+}
+
 void TcpTransport::revoke(SegmentHandle segment) {
   for (auto& [connection, landing] : landings_) {
     if (landing.kind != FrameKind::kWrite || !landing.status.ok() || landing.segment != segment) continue;
     connection->divert();
     landing.status = Status(Code::kStale, "the segment was unregistered while the write arrived");
+    landing.arrived = {};
     context_.segments.release(segment);
   }
   std::vector<std::uint64_t> affected;
@@ -268,7 +354,7 @@ void TcpTransport::revoke(SegmentHandle segment) {
 /// Frees the memory of an answer that waits or is being sent: the one becomes a failure, the other goes on from a copy.
 void TcpTransport::take_back(std::uint64_t request_id) {
   const auto found = answers_.find(request_id);
-  const Answer answer = found->second;
+  const Answer answer = std::move(found->second);
   answers_.erase(found);
   if (answer.connection->let_go(FrameKind::kData, request_id) == OutQueue::LetGo::kUnsent) {
     send_done(*answer.connection, request_id, {Code::kStale, "the segment was unregistered before it was read"});
@@ -284,7 +370,7 @@ void TcpTransport::close(const Status& reason, bool tell) {
     if (landing.kind == FrameKind::kWrite && landing.status.ok()) context_.segments.release(landing.segment);
   }
   landings_.clear();
-  for (const auto& [request_id, answer] : answers_) context_.segments.release(answer.segment);
+  for (const auto& [request_id, answer] : answers_) let_go(answer);
   answers_.clear();
   sent_.clear();
   stranded_.clear();

@@ -7,7 +7,14 @@
 //
 // When a connection is lost its slices wait until the peer has said that nothing of it can reach its memory any more;
 // then they begin again on another. Both ways a slice moves the same bytes to the same place, so it may move them
-// twice. Loop thread only.
+// twice.
+//
+// What a peer wants of a device here passes through the staging ring (cuda/). A write lands in a slot and is answered
+// when it has been copied on. If no slot is free it lands in other memory, and the connection is read no further until
+// there is one: so a peer is held up by its full window, and holds at most a frame or two of ours. A read waits for its
+// slot.
+//
+// Loop thread only.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -18,6 +25,7 @@
 
 #include "transfer/connection.h"
 #include "transfer/context.h"
+#include "transfer/cuda/device_landings.h"
 #include "transfer/rail/rail_planner.h"
 #include "transfer/slice_queue.h"
 #include "transfer/stats/rail_counters.h"
@@ -32,7 +40,9 @@ inline constexpr std::size_t kAnsweredReadsMax = 4096;
 class TcpTransport final : public Transport {
  public:
   /// `handle` is the peer, `peer` its name in statistics; `rails` how many there are, at most kEndpointsMax.
-  TcpTransport(Context& context, SliceQueue& queue, PeerHandle handle, std::string peer, std::size_t rails);
+  /// What is written to devices goes on by `landings`.
+  TcpTransport(Context& context, SliceQueue& queue, DeviceLandings& landings, PeerHandle handle, std::string peer,
+               std::size_t rails);
 
   ConnectionSet& connections() { return connections_; }
   [[nodiscard]] std::size_t rail_count() const { return weights_.size(); }
@@ -74,14 +84,20 @@ class TcpTransport final : public Transport {
   struct Landing {
     FrameKind kind = FrameKind::kData;
     std::uint64_t request_id = 0;
-    SegmentHandle segment;  // of a write, while it is held
-    Status status;          // of a write: the answer. Of data: a reason to close
+    SegmentHandle segment;        // of a write, while it is held
+    Status status;                // of a write: the answer. Of data: a reason to close
+    std::byte* device = nullptr;  // where a write goes from `arrived`, if not null
+    DeviceLandings::Arrived arrived = {};
   };
   /// A read that is being answered.
   struct Answer {
-    SegmentHandle segment;
+    SegmentHandle segment;  // while it is held; none if the bytes are a device's
     Connection* connection = nullptr;
     std::size_t bytes = 0;
+    // Of a device's bytes, which are sent from the slot.
+    std::uint64_t number = 0;    // tells it from a later one with the same request id
+    std::uint64_t fetching = 0;  // of the CudaHost; 0 once they are in the slot
+    StagingSlot slot = {};
   };
 
   PathCounters& counters_of(const Connection& connection) { return counters_[connections_.rail_of(connection)]; }
@@ -91,6 +107,11 @@ class TcpTransport final : public Transport {
   void take_back(std::uint64_t request_id);
   void divert_data(std::uint64_t request_id);
   Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, std::byte*& to);
+  std::byte* begin_write(const BulkRange& range, Landing& landing);
+  void land_on_device(Connection& from, std::uint64_t request_id, const BulkRange& range, Landing landing);
+  void fetch(Connection& from, std::uint64_t request_id, const BulkRange& range, const std::byte* device);
+  void on_fetched(std::uint64_t request_id, std::uint64_t number, Result<StagingSlot> slot);
+  void let_go(const Answer& answer);
   static void send_done(Connection& to, std::uint64_t request_id, const Status& status);
 
   Context& context_;
@@ -104,6 +125,9 @@ class TcpTransport final : public Transport {
   absl::flat_hash_map<std::uint64_t, std::vector<std::uint64_t>> stranded_;  // those, by lost connection
   absl::flat_hash_map<Connection*, Landing> landings_;
   absl::flat_hash_map<std::uint64_t, Answer> answers_;
+  DeviceLandings& device_landings_;
+  std::uint64_t last_fetch_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // told to copies
 };
 
 }  // namespace mooncake::transfer
