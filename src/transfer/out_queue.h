@@ -33,9 +33,10 @@ struct OutFrame {
   std::size_t head_bytes = 0;
   std::string payload;  ///< owned
   ConstByteSpan borrowed;
-  UniqueFd fd;                          ///< travels with the first byte; unix sockets only
-  bool sealed = false;                  ///< there is room for a MAC behind the header
-  std::optional<std::uint64_t> number;  ///< the MAC is that of this place in wire order
+  std::shared_ptr<const std::string> lender;  ///< keeps what is borrowed; null if its owner does
+  UniqueFd fd;                                ///< travels with the first byte; unix sockets only
+  bool sealed = false;                        ///< there is room for a MAC behind the header
+  std::optional<std::uint64_t> number;        ///< the MAC is that of this place in wire order
 
   /// A frame whose payload is `small` (at most kSmallMax bytes), then `payload`, then `borrowed`.
   static OutFrame make(FrameHeader header, ConstByteSpan small = {}, std::string payload = {},

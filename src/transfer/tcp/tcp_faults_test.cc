@@ -9,6 +9,7 @@ namespace mooncake::transfer {
 namespace {
 
 constexpr std::uint16_t kEcho = 900;
+constexpr std::uint16_t kLongReply = 901;
 using Op = TransferRequest::Op;
 
 class TcpFaults : public testing::Test {
@@ -208,6 +209,35 @@ TEST_F(TcpFaults, AnswersThatNobodyWaitsForAreIgnored) {
   fake_.send({.kind = FrameKind::kData, .request_id = 1234}, std::string(100'000, 'x'));
   fake_.send({.kind = FrameKind::kShmOff});
   expect_alive();
+}
+
+TEST_F(TcpFaults, RepliesThatAreAcknowledgedBeforeTheyAreReadArriveWhole) {
+  constexpr std::uint64_t kCalls = 64;  // whose replies are more than the sockets take
+  std::atomic<std::uint64_t> replies{0};
+  node_->serve(kLongReply, [&](PeerHandle, const std::string& payload, Responder responder) {
+    responder.reply(std::string(kMessageBytesMax, payload[0]));
+    ++replies;
+  });
+  fake_.dial(node_->name());
+  fake_.greet();
+  const auto letter = [](std::uint64_t id) { return static_cast<char>('a' + id % 26); };
+  const auto call = [&](std::uint64_t id) {
+    fake_.send({.kind = FrameKind::kCall, .request_id = id, .argument = kLongReply}, std::string(1, letter(id)));
+  };
+  const auto replied = [&](std::uint64_t count) { return eventually([&] { return replies == count; }); };
+  for (std::uint64_t id = 0; id < kCalls; ++id) call(id);
+  ASSERT_TRUE(replied(kCalls));
+  node_.drain();  // they are on the connection
+  std::string count(8, '\0');
+  store_le(reinterpret_cast<std::byte*>(count.data()), kCalls);
+  fake_.send({.kind = FrameKind::kAck}, count);
+  call(kCalls);
+  ASSERT_TRUE(replied(kCalls + 1));  // so the count has been heard
+  for (std::uint64_t id = 0; id <= kCalls; ++id) {
+    const FakePeer::Frame reply = fake_.receive(FrameKind::kReply);
+    ASSERT_EQ(reply.header.request_id, id);
+    ASSERT_TRUE(reply.payload == std::string(kMessageBytesMax, letter(id))) << id;
+  }
 }
 
 TEST_F(TcpFaults, FramesThatBreakTheProtocolCloseTheConnectionWithAReason) {
