@@ -56,7 +56,7 @@ class OutQueue {
   enum class LetGo : std::uint8_t {
     kUnknown,  ///< no such frame: it is written, or never was
     kUnsent,   ///< taken out; not a byte of it was sent
-    kCopied,   ///< partly sent; the rest goes out from a copy
+    kCopied,   ///< partly sent; the rest goes out from a copy, made now or before
   };
   /// Pieces of one system call: 64 frames of header and payload fit well below IOV_MAX (1024).
   static constexpr std::size_t kGatherMax = 128;
@@ -82,7 +82,8 @@ class OutQueue {
   /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
   /// until the next call of anything, and of gather() of any queue of this thread.
   std::span<iovec> gather(int& fd);
-  /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through.
+  /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through,
+  /// if its bytes were borrowed to the end.
   void sent(std::size_t count, const std::function<void(const FrameHeader&)>& on_sent);
 
   /// Takes the bulk frame of that kind and request out, if not a byte of it was sent. @return whether it did.
