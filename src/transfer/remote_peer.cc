@@ -285,6 +285,15 @@ void RemotePeer::pool_gone(std::uint64_t pool) {
   if (shm_) shm_->pool_gone(pool);
 }
 
+void RemotePeer::end_soon(const Status& why) {
+  context_.loop->post([weak = weak_from_this(), why] {
+    const auto self = weak.lock();
+    if (!self || self->state_ != State::kLive) return;
+    self->tcp_->close(why, true);  // the peer learns the reason; here it is lost, as others are
+    self->end(self->lost(why.message()));
+  });
+}
+
 void RemotePeer::end(const Status& why) {
   if (state_ == State::kOver) return;
   const std::shared_ptr<RemotePeer> self = shared_from_this();  // the engine drops us in ended()
