@@ -78,6 +78,10 @@ class OutQueue {
   [[nodiscard]] bool between_frames() const { return front_sent_ == 0; }
   /// Bytes not yet sent.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  /// Memory that waits: those bytes, and the frames themselves, each of them many times its header on the wire.
+  [[nodiscard]] std::size_t cost() const {
+    return bytes_ + sizeof(OutFrame) * (urgent_.size() + bulk_.size() + wire_.size());
+  }
 
   /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
   /// until the next call of anything, and of gather() of any queue of this thread.

@@ -173,6 +173,17 @@ TEST(OutQueue, SecondFrameOfARequestIsItsOwn) {
   }
 }
 
+TEST(OutQueue, CostCountsTheFramesToo) {
+  OutQueue queue;
+  for (std::uint64_t id = 1; id <= 10; ++id) queue.push(message(id, "m"));
+  queue.push(bulk(11, kBulk.first(100)));
+  EXPECT_EQ(queue.cost(), queue.bytes() + 11 * sizeof(OutFrame));
+  static_cast<void>(take(queue, 1));  // all are in wire order now
+  EXPECT_EQ(queue.cost(), queue.bytes() + 11 * sizeof(OutFrame));
+  static_cast<void>(take_all(queue));
+  EXPECT_EQ(queue.cost(), 0u);
+}
+
 TEST(OutQueue, FrameWithADescriptorGoesAlone) {
   OutQueue queue;
   queue.push(message(1, "before"));

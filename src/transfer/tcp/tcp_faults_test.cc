@@ -240,6 +240,28 @@ TEST_F(TcpFaults, RepliesThatAreAcknowledgedBeforeTheyAreReadArriveWhole) {
   }
 }
 
+TEST_F(TcpFaults, PeerThatReadsAllRepliesAndAcknowledgesNoneIsEndedAtTheLimit) {
+  constexpr std::uint64_t kEchoesMax = 200;  // of 1 MiB each; the limit is 192 MiB
+  fake_.dial(node_->name());
+  fake_.greet();
+  const std::string payload(kMessageBytesMax, 'm');
+  std::uint64_t echoes = 0;
+  FakePeer::Frame frame;
+  for (; echoes <= kEchoesMax; ++echoes) {
+    fake_.send({.kind = FrameKind::kCall, .request_id = echoes + 1, .argument = kEcho}, payload);
+    do {
+      frame = fake_.receive();
+    } while (!frame.end && frame.header.kind == FrameKind::kAck);
+    if (frame.end || frame.header.kind != FrameKind::kReply) break;
+  }
+  EXPECT_GE(echoes, 190u);
+  EXPECT_LE(echoes, 193u);
+  ASSERT_FALSE(frame.end);
+  ASSERT_EQ(frame.header.kind, FrameKind::kClose);
+  EXPECT_EQ(decode_status(frame.header.argument, frame.payload).code(), Code::kExhausted);
+  expect_serving();
+}
+
 TEST_F(TcpFaults, FramesThatBreakTheProtocolCloseTheConnectionWithAReason) {
   const std::vector<std::pair<FrameHeader, std::string>> frames = {
       {{.kind = FrameKind::kHello}, encode_hello(fake_.hello())},
