@@ -164,7 +164,7 @@ void Connection::send_with_next(OutFrame frame) {
 void Connection::send(OutFrame frame) {
   if (!open()) return;
   out_.push(std::move(frame));
-  if (out_.bytes() > kQueuedBytesMax && !overfull_) {
+  if (out_.cost() > kQueuedBytesMax && !overfull_) {
     overfull_ = true;
     end_soon({Code::kExhausted, "the peer does not read what is sent to it"});
   }

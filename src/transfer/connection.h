@@ -21,7 +21,7 @@ inline constexpr std::size_t kStagingBytes = 8u << 10;
 /// After that many bytes other connections get their turn.
 inline constexpr std::size_t kTurnBytes = 4u << 20;
 /// A peer that does not read is cut off when this much waits for it: two windows of 64 MiB, its reads and our writes,
-/// and as much again in messages.
+/// and as much again in messages. Frames count with the memory they take, which is more than a small one sends.
 inline constexpr std::size_t kQueuedBytesMax = 192u << 20;
 /// Descriptors that came and were not yet asked for.
 inline constexpr std::size_t kReceivedFdsMax = 8;

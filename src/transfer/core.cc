@@ -15,6 +15,7 @@ Core::Core(TransferConfig config, Executor* executor) : context_(std::move(confi
 
 Status Core::start() {
   const TransferConfig& config = context_.config;
+  static_assert(kFencesMax == 2 * kConnectionsPerPeerMax, "a peer may lose all connections that it may have");
   if (config.connections_per_peer < 1 || config.connections_per_peer > kConnectionsPerPeerMax) {
     return {Code::kInvalidArgument, fmt::format("connections_per_peer must be 1 to {}", kConnectionsPerPeerMax)};
   }

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "transfer/fake_peer.h"
+#include "transfer/remote_peer.h"
 #include "transfer/test_node.h"
 #include "transfer/test_sockets.h"
 
@@ -288,6 +289,22 @@ TEST_F(FencedPeer, CountThatCannotBeEndsThePeer) {
   const FakePeer::Frame fence = second_.receive(FrameKind::kFence);
   second_.send({.kind = FrameKind::kFenced, .request_id = fence.header.request_id}, std::string(8, '\x7f'));
   EXPECT_EQ(second_.receive_close().code(), Code::kCorrupt);
+}
+
+TEST_F(FencedPeer, PeerThatFencesNothingIsEndedAtTheLimit) {
+  for (std::uint64_t lost = 0; lost <= kFencesMax; ++lost) {
+    FakePeer extra;
+    extra.hello() = second_.hello();
+    extra.hello().connection += 2 * (lost + 1);
+    extra.dial(node_->name());
+    extra.greet();
+    expect_alive(extra, 100 + lost);
+    extra.reset();
+    if (lost < kFencesMax) {
+      EXPECT_FALSE(first_.receive(FrameKind::kFence).end) << lost;
+    }
+  }
+  EXPECT_EQ(first_.receive_close().code(), Code::kExhausted);
 }
 
 TEST_F(FencedPeer, ConnectionThatFencesItselfEndsThePeer) {

@@ -6,14 +6,16 @@ namespace mooncake::transfer {
 
 void MessageLog::append(const FrameHeader& header, std::string payload) {
   bytes_ += kHeaderBytes + payload.size();
-  kept_.push_back({header, std::move(payload)});
+  kept_.push_back({header, std::make_shared<const std::string>(std::move(payload))});
 }
 
 OutFrame MessageLog::next() {
   CHECK(has_next());
   const Kept& kept = kept_[sent_ - acked_];
   ++sent_;
-  return OutFrame::make(kept.header, {}, {}, as_bytes(kept.payload));
+  OutFrame frame = OutFrame::make(kept.header, {}, {}, as_bytes(*kept.payload));
+  frame.lender = kept.payload;
+  return frame;
 }
 
 Status MessageLog::acknowledged(std::uint64_t count) {
@@ -21,7 +23,7 @@ Status MessageLog::acknowledged(std::uint64_t count) {
     return {Code::kCorrupt, fmt::format("the peer says that it has {} messages, of {} that were sent", count, sent_)};
   }
   for (; acked_ < count; ++acked_) {
-    bytes_ -= kHeaderBytes + kept_.front().payload.size();
+    bytes_ -= kHeaderBytes + kept_.front().payload->size();
     kept_.pop_front();
   }
   return {};

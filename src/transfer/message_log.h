@@ -3,12 +3,13 @@
 //
 // Both sides count messages (call, reply, notify): a frame's place in that order is its number, so nothing is added to
 // the wire. The sender keeps each message until the receiver has said, now and then, how many it has; after a break it
-// asks, drops what has arrived, and sends the rest again on another connection. What is sent borrows the log's bytes.
-// Pure. Thread-compatible.
+// asks, drops what has arrived, and sends the rest again on another connection. A frame shares its bytes with the log:
+// the receiver may say that it has a message that is still being written. Pure. Thread-compatible.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 
 #include "transfer/frame.h"
@@ -23,18 +24,18 @@ inline constexpr std::size_t kAckBytes = 256u << 10;
 
 class MessageLog {
  public:
-  /// Takes a message. Its bytes stay where they are until it is acknowledged.
+  /// Takes a message and keeps it until it is acknowledged.
   void append(const FrameHeader& header, std::string payload);
 
   /// Messages that were appended and not yet taken by next().
   [[nodiscard]] bool has_next() const { return sent_ < acked_ + kept_.size(); }
-  /// The next message to send, as a frame that borrows from the log.
+  /// The next message to send, as a frame that keeps the bytes it borrows: it may outlive the message here.
   OutFrame next();
 
   /// The receiver has the first `count` messages of all; what it said before may come later. @return kCorrupt if that
   /// is more than were sent.
   Status acknowledged(std::uint64_t count);
-  /// Everything that is not acknowledged is to be sent again. Nothing may borrow any more.
+  /// Everything that is not acknowledged is to be sent again.
   void rewind() { sent_ = acked_; }
   /// Bytes kept: what waits to be sent and what waits to be acknowledged.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
@@ -42,10 +43,10 @@ class MessageLog {
  private:
   struct Kept {
     FrameHeader header;
-    std::string payload;
+    std::shared_ptr<const std::string> payload;
   };
 
-  std::deque<Kept> kept_;  // of which the first is number acked_; a deque's elements stay where they are
+  std::deque<Kept> kept_;  // of which the first is number acked_
   std::uint64_t acked_ = 0;
   std::uint64_t sent_ = 0;
   std::size_t bytes_ = 0;

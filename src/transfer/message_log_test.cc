@@ -49,6 +49,16 @@ TEST(MessageLog, CountsThatCannotBeAreCorrupt) {
   EXPECT_TRUE(log.acknowledged(0).ok());  // said earlier, on another connection
 }
 
+/// The peer lies; the frame waits to be written.
+TEST(MessageLog, FrameKeepsItsBytesThoughItIsAcknowledgedEarly) {
+  MessageLog log;
+  log.append(call(1), std::string(100'000, 'm'));
+  const OutFrame frame = log.next();
+  ASSERT_TRUE(log.acknowledged(1).ok());
+  EXPECT_EQ(log.bytes(), 0u);
+  EXPECT_EQ(text(frame), std::string(100'000, 'm'));
+}
+
 TEST(MessageLog, EveryMessageIsHeardOnceInOrderHoweverOftenTheCarrierBreaks) {
   Rng rng(3);
   MessageLog log;

@@ -129,11 +129,11 @@ void OutQueue::sent(std::size_t count, const std::function<void(const FrameHeade
   front_sent_ += count;
   while (!wire_.empty() && front_sent_ >= wire_.front().bytes()) {
     front_sent_ -= wire_.front().bytes();
-    const bool bulk = wire_.front().bulk();
+    const bool lent = wire_.front().bulk() && !wire_.front().borrowed.empty();
     if (wire_.front().sealed) ++front_number_;
     const FrameHeader header = wire_.front().header;
     wire_.pop_front();
-    if (bulk) on_sent(header);
+    if (lent) on_sent(header);
   }
   CHECK(!wire_.empty() || front_sent_ == 0);
 }
@@ -147,8 +147,10 @@ bool OutQueue::take_out(FrameKind kind, std::uint64_t request_id) {
     bulk_.erase(found);
     return true;
   }
-  const auto found = std::ranges::find_if(wire_, match);
-  if (found == wire_.end() || (found == wire_.begin() && front_sent_ > 0)) return false;
+  // Behind a partly sent answer that was let go there may be another to the same request: the peer has asked again.
+  const auto unsent = wire_.begin() + (front_sent_ > 0 ? 1 : 0);
+  const auto found = std::find_if(unsent, wire_.end(), match);
+  if (found == wire_.end()) return false;
   bytes_ -= found->bytes();
   wire_bytes_ -= found->bytes();
   wire_.erase(found);
@@ -160,8 +162,8 @@ OutQueue::LetGo OutQueue::let_go(FrameKind kind, std::uint64_t request_id) {
   if (wire_.empty()) return LetGo::kUnknown;
   OutFrame& frame = wire_.front();  // the one that is partly sent, if any is
   if (!frame.bulk() || frame.header.kind != kind || frame.header.request_id != request_id) return LetGo::kUnknown;
+  if (frame.borrowed.empty()) return LetGo::kCopied;  // already: who asks twice may do so because of what a peer says
   // Sent bytes keep their place in the copy, so that front_sent_ stays true; what they hold does not matter.
-  CHECK(frame.payload.empty());
   frame.payload.resize(frame.borrowed.size());
   const std::size_t sent = front_sent_ - std::min(front_sent_, frame.head_bytes);
   std::memcpy(frame.payload.data() + sent, frame.borrowed.data() + sent, frame.borrowed.size() - sent);

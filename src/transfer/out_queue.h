@@ -33,9 +33,10 @@ struct OutFrame {
   std::size_t head_bytes = 0;
   std::string payload;  ///< owned
   ConstByteSpan borrowed;
-  UniqueFd fd;                          ///< travels with the first byte; unix sockets only
-  bool sealed = false;                  ///< there is room for a MAC behind the header
-  std::optional<std::uint64_t> number;  ///< the MAC is that of this place in wire order
+  std::shared_ptr<const std::string> lender;  ///< keeps what is borrowed; null if its owner does
+  UniqueFd fd;                                ///< travels with the first byte; unix sockets only
+  bool sealed = false;                        ///< there is room for a MAC behind the header
+  std::optional<std::uint64_t> number;        ///< the MAC is that of this place in wire order
 
   /// A frame whose payload is `small` (at most kSmallMax bytes), then `payload`, then `borrowed`.
   static OutFrame make(FrameHeader header, ConstByteSpan small = {}, std::string payload = {},
@@ -55,7 +56,7 @@ class OutQueue {
   enum class LetGo : std::uint8_t {
     kUnknown,  ///< no such frame: it is written, or never was
     kUnsent,   ///< taken out; not a byte of it was sent
-    kCopied,   ///< partly sent; the rest goes out from a copy
+    kCopied,   ///< partly sent; the rest goes out from a copy, made now or before
   };
   /// Pieces of one system call: 64 frames of header and payload fit well below IOV_MAX (1024).
   static constexpr std::size_t kGatherMax = 128;
@@ -77,11 +78,16 @@ class OutQueue {
   [[nodiscard]] bool between_frames() const { return front_sent_ == 0; }
   /// Bytes not yet sent.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  /// Memory that waits: those bytes, and the frames themselves, each of them many times its header on the wire.
+  [[nodiscard]] std::size_t cost() const {
+    return bytes_ + sizeof(OutFrame) * (urgent_.size() + bulk_.size() + wire_.size());
+  }
 
   /// The next bytes to send. A frame with a file descriptor stands alone; `fd` gets it (-1: none). The pieces are valid
   /// until the next call of anything, and of gather() of any queue of this thread.
   std::span<iovec> gather(int& fd);
-  /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through.
+  /// The first `count` bytes of the last gather() were sent; calls `on_sent` for each bulk frame that is through,
+  /// if its bytes were borrowed to the end.
   void sent(std::size_t count, const std::function<void(const FrameHeader&)>& on_sent);
 
   /// Takes the bulk frame of that kind and request out, if not a byte of it was sent. @return whether it did.

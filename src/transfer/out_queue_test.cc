@@ -139,6 +139,51 @@ TEST(OutQueue, PartlySentBulkGoesOnFromACopyWhereverItWasCut) {
   }
 }
 
+TEST(OutQueue, FrameThatIsLetGoTwiceIsCopiedOnce) {
+  std::string text(1000, 'q');
+  const std::string expected = flat(bulk(1, as_bytes(text)));
+  OutQueue queue;
+  queue.push(bulk(1, as_bytes(text)));
+  std::string got = take(queue, 100);
+  EXPECT_EQ(queue.let_go(FrameKind::kData, 1), OutQueue::LetGo::kCopied);
+  text.assign(1000, '!');
+  EXPECT_EQ(queue.let_go(FrameKind::kData, 1), OutQueue::LetGo::kCopied);
+  EXPECT_EQ(got + take_all(queue), expected);
+}
+
+/// A read whose answer was let go, and that is asked again before the answer is through.
+TEST(OutQueue, SecondFrameOfARequestIsItsOwn) {
+  const std::string text(1000, 'q');
+  for (const bool revoked : {false, true}) {
+    OutQueue queue;
+    queue.push(bulk(1, as_bytes(text)));
+    std::string got = take(queue, 100);
+    EXPECT_EQ(queue.let_go(FrameKind::kData, 1), OutQueue::LetGo::kCopied);
+    queue.push(bulk(1, as_bytes(text)));
+    std::vector<std::uint64_t> sent;
+    got += take(queue, 100, &sent);  // both are in wire order now
+    if (revoked) {
+      EXPECT_EQ(queue.let_go(FrameKind::kData, 1), OutQueue::LetGo::kUnsent);
+    }
+    got += take(queue, flat(bulk(1, as_bytes(text))).size() - 200, &sent);
+    EXPECT_TRUE(sent.empty());  // the first borrows nothing any more
+    got += take_all(queue, &sent);
+    EXPECT_EQ(sent.size(), revoked ? 0u : 1u);
+    EXPECT_EQ(got.size(), flat(bulk(1, as_bytes(text))).size() * (revoked ? 1 : 2));
+  }
+}
+
+TEST(OutQueue, CostCountsTheFramesToo) {
+  OutQueue queue;
+  for (std::uint64_t id = 1; id <= 10; ++id) queue.push(message(id, "m"));
+  queue.push(bulk(11, kBulk.first(100)));
+  EXPECT_EQ(queue.cost(), queue.bytes() + 11 * sizeof(OutFrame));
+  static_cast<void>(take(queue, 1));  // all are in wire order now
+  EXPECT_EQ(queue.cost(), queue.bytes() + 11 * sizeof(OutFrame));
+  static_cast<void>(take_all(queue));
+  EXPECT_EQ(queue.cost(), 0u);
+}
+
 TEST(OutQueue, FrameWithADescriptorGoesAlone) {
   OutQueue queue;
   queue.push(message(1, "before"));

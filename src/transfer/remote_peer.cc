@@ -73,11 +73,9 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
 
 void RemotePeer::begin_rdma() {
   if (!context_.rdma || (hello_.features & kFeatureRdma) == 0) return;
-  rdma_ = std::make_unique<RdmaTransport>(context_, *context_.rdma, queue_, handle_, hello_.node_name,
-                                          [this](const FrameHeader& header, std::string payload) {
-                                            to_send_.append(header, std::move(payload));
-                                            send_messages();
-                                          });
+  rdma_ = std::make_unique<RdmaTransport>(
+      context_, *context_.rdma, queue_, handle_, hello_.node_name,
+      [this](const FrameHeader& header, std::string payload) { send_message(header, std::move(payload)); });
 }
 
 void RemotePeer::decided(bool shm, bool rdma) {
@@ -120,7 +118,14 @@ void RemotePeer::no_shm(bool tell) {
 }
 
 void RemotePeer::send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload) {
-  to_send_.append({.kind = kind, .request_id = id, .argument = argument}, std::move(payload));
+  send_message({.kind = kind, .request_id = id, .argument = argument}, std::move(payload));
+}
+
+void RemotePeer::send_message(const FrameHeader& header, std::string payload) {
+  if (to_send_.bytes() > kKeptMessageBytesMax) {
+    return end_soon({Code::kExhausted, "the peer does not acknowledge the messages that are sent to it"});
+  }
+  to_send_.append(header, std::move(payload));
   send_messages();
 }
 
@@ -284,6 +289,15 @@ void RemotePeer::revoke(SegmentHandle segment) {
 
 void RemotePeer::pool_gone(std::uint64_t pool) {
   if (shm_) shm_->pool_gone(pool);
+}
+
+void RemotePeer::end_soon(const Status& why) {
+  context_.loop->post([weak = weak_from_this(), why] {
+    const auto self = weak.lock();
+    if (!self || self->state_ != State::kLive) return;
+    self->tcp_->close(why, true);  // the peer learns the reason; here it is lost, as others are
+    self->end(self->lost(why.message()));
+  });
 }
 
 void RemotePeer::end(const Status& why) {

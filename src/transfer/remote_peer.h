@@ -39,6 +39,11 @@ namespace mooncake::transfer {
 inline constexpr std::size_t kAnsweringMax = 8192;
 /// Messages that wait to be sent or acknowledged. A peer that is this far behind is asked for nothing more.
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
+/// All messages that are kept for a peer, answers to its calls included: a peer that does not acknowledge what it reads
+/// is ended here. As much as one that does not read may have waiting on a connection.
+inline constexpr std::size_t kKeptMessageBytesMax = kQueuedBytesMax;
+/// Lost connections that the peer has not fenced: a peer has up to 32 at once, and answers within a round trip.
+inline constexpr std::size_t kFencesMax = 32;
 /// How often paths are looked at while something is under way on them: a fraction of kRailSilence.
 inline constexpr Millis kPathCheck{50};
 /// Where the unix connection is: on none.
@@ -117,7 +122,10 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   void on_message(const FrameHeader& header, std::string payload);
   Status on_rdma(const FrameHeader& header, std::string_view payload);
   void send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload);
+  void send_message(const FrameHeader& header, std::string payload);
   void send_messages();
+  /// Ends the peer in a turn of its own, telling it why: for what is found in the middle of something else.
+  void end_soon(const Status& why);
   void lose(Connection& connection, const Status& why);
   void lose_shm(const Status& why);
   void fence(std::uint64_t connection_id, std::uint8_t rail);

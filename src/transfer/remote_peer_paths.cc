@@ -35,6 +35,9 @@ void RemotePeer::lose_shm(const Status& why) {
 
 void RemotePeer::fence(std::uint64_t connection_id, std::uint8_t rail) {
   fences_.insert(connection_id);
+  if (fences_.size() > kFencesMax) {
+    return end_soon({Code::kExhausted, fmt::format("the peer has not fenced {} lost connections", fences_.size())});
+  }
   send_fences(rail);  // those before, too: they may have gone by this connection
 }
 

@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint16_t kEcho = 900;
 /// Of what is to be under way when its deadline passes, also on a busy machine.
 constexpr Millis kShort{1'000};
+constexpr std::uint16_t kLongReply = 901;
 using Op = TransferRequest::Op;
 
 class TcpFaults : public testing::Test {
@@ -210,6 +211,57 @@ TEST_F(TcpFaults, AnswersThatNobodyWaitsForAreIgnored) {
   fake_.send({.kind = FrameKind::kData, .request_id = 1234}, std::string(100'000, 'x'));
   fake_.send({.kind = FrameKind::kShmOff});
   expect_alive();
+}
+
+TEST_F(TcpFaults, RepliesThatAreAcknowledgedBeforeTheyAreReadArriveWhole) {
+  constexpr std::uint64_t kCalls = 64;  // whose replies are more than the sockets take
+  std::atomic<std::uint64_t> replies{0};
+  node_->serve(kLongReply, [&](PeerHandle, const std::string& payload, Responder responder) {
+    responder.reply(std::string(kMessageBytesMax, payload[0]));
+    ++replies;
+  });
+  fake_.dial(node_->name());
+  fake_.greet();
+  const auto letter = [](std::uint64_t id) { return static_cast<char>('a' + id % 26); };
+  const auto call = [&](std::uint64_t id) {
+    fake_.send({.kind = FrameKind::kCall, .request_id = id, .argument = kLongReply}, std::string(1, letter(id)));
+  };
+  const auto replied = [&](std::uint64_t count) { return eventually([&] { return replies == count; }); };
+  for (std::uint64_t id = 0; id < kCalls; ++id) call(id);
+  ASSERT_TRUE(replied(kCalls));
+  node_.drain();  // they are on the connection
+  std::string count(8, '\0');
+  store_le(reinterpret_cast<std::byte*>(count.data()), kCalls);
+  fake_.send({.kind = FrameKind::kAck}, count);
+  call(kCalls);
+  ASSERT_TRUE(replied(kCalls + 1));  // so the count has been heard
+  for (std::uint64_t id = 0; id <= kCalls; ++id) {
+    const FakePeer::Frame reply = fake_.receive(FrameKind::kReply);
+    ASSERT_EQ(reply.header.request_id, id);
+    ASSERT_TRUE(reply.payload == std::string(kMessageBytesMax, letter(id))) << id;
+  }
+}
+
+TEST_F(TcpFaults, PeerThatReadsAllRepliesAndAcknowledgesNoneIsEndedAtTheLimit) {
+  constexpr std::uint64_t kEchoesMax = 200;  // of 1 MiB each; the limit is 192 MiB
+  fake_.dial(node_->name());
+  fake_.greet();
+  const std::string payload(kMessageBytesMax, 'm');
+  std::uint64_t echoes = 0;
+  FakePeer::Frame frame;
+  for (; echoes <= kEchoesMax; ++echoes) {
+    fake_.send({.kind = FrameKind::kCall, .request_id = echoes + 1, .argument = kEcho}, payload);
+    do {
+      frame = fake_.receive();
+    } while (!frame.end && frame.header.kind == FrameKind::kAck);
+    if (frame.end || frame.header.kind != FrameKind::kReply) break;
+  }
+  EXPECT_GE(echoes, 190u);
+  EXPECT_LE(echoes, 193u);
+  ASSERT_FALSE(frame.end);
+  ASSERT_EQ(frame.header.kind, FrameKind::kClose);
+  EXPECT_EQ(decode_status(frame.header.argument, frame.payload).code(), Code::kExhausted);
+  expect_serving();
 }
 
 TEST_F(TcpFaults, FramesThatBreakTheProtocolCloseTheConnectionWithAReason) {
