@@ -108,9 +108,13 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
     if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
       return drop(handshake, Code::kExhausted, "too many connections from this peer");
     }
-    return peer->add(handshake.connection(), handshake.link());
+    peer->add(handshake.connection(), handshake.link());
+    return;
   }
   if (hello->role != ConnectionRole::kPrimary) return drop(handshake, Code::kStale, "that epoch is not live here");
+  if (hello->rail != 0) {  // where every peer dials first: there is no other that both sides have for sure
+    return drop(handshake, Code::kCorrupt, fmt::format("a first connection on rail {}", hello->rail));
+  }
   if (peer)
     peer->end({Code::kPeerLost, fmt::format("{} has lost this engine meanwhile, and begins anew", peer->name())});
   begin_incoming(handshake, *hello);
@@ -136,7 +140,7 @@ void Core::begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake
   epochs_[hello.epoch] = peer;
   if (!handshake.link().dialled) peer->is_with(hello.session);
   peer->begin(hello, handshake.connection(), handshake.link());
-  if (peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
+  if (peer->live() && peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
 }
 
 void Core::dial(PeerHandle handle, const PeerName& name) {
@@ -156,7 +160,10 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     const Code code = hello.status().code() == Code::kPeerLost ? Code::kUnavailable : hello.status().code();
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
-  if (joins(*peer, *hello)) return peer->add(handshake.connection(), handshake.link());
+  if (joins(*peer, *hello)) {
+    peer->add(handshake.connection(), handshake.link());
+    return;
+  }
   if (peer->live() || peer->over()) return drop(handshake, Code::kStale, "this connection came too late");
   if (hello->listen != peer->name() || by_epoch(hello->epoch) != nullptr) {
     const std::string why = fmt::format("{} answers as {}", peer->name(), hello->listen);
