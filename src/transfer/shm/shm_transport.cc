@@ -271,7 +271,7 @@ Status ShmTransport::on_grant(const FrameHeader& header, std::string_view payloa
 Status ShmTransport::on_granted(const FrameHeader& header, std::string_view payload) {
   MC_ASSIGN_OR_RETURN(const ShmSource source, decode_source(as_bytes(payload)));
   const std::uint64_t id = header.request_id;
-  const Slice* slice = queue_.find(SliceId{id});
+  MC_ASSIGN_OR_RETURN(const Slice* const slice, queue_.find(SliceId{id}, *this));
   if (slice == nullptr || slice->op != TransferRequest::Op::kRead || reads_.contains(id)) {
     return {Code::kCorrupt, "a grant that was not asked for"};
   }
@@ -318,7 +318,7 @@ Status ShmTransport::on_release(const FrameHeader& header) {
 
 Status ShmTransport::on_done(const FrameHeader& header, std::string_view payload) {
   const std::uint64_t id = header.request_id;
-  const Slice* slice = queue_.find(SliceId{id});
+  MC_ASSIGN_OR_RETURN(const Slice* const slice, queue_.find(SliceId{id}, *this));
   if (slice == nullptr) return {};
   const Status status = decode_status(header.argument, payload);
   if (slice->op == TransferRequest::Op::kRead && (status.ok() || reads_.contains(id))) {

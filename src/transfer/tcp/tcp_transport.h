@@ -76,6 +76,7 @@ class TcpTransport final : public Transport {
     std::uint64_t request_id = 0;
     SegmentHandle segment;  // of a write, while it is held
     Status status;          // of a write: the answer. Of data: a reason to close
+    bool asked = false;     // of data: a slice that is with this transport waited for it when it began
   };
   /// A read that is being answered.
   struct Answer {
@@ -90,7 +91,8 @@ class TcpTransport final : public Transport {
   void settle(std::uint64_t request_id, Outcome outcome);
   void take_back(std::uint64_t request_id);
   void divert_data(std::uint64_t request_id);
-  Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, std::byte*& to);
+  Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, Landing& begun,
+                    std::byte*& to);
   static void send_done(Connection& to, std::uint64_t request_id, const Status& status);
 
   Context& context_;
