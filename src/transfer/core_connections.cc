@@ -120,15 +120,35 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
   begin_incoming(handshake, *hello);
 }
 
+/// Any hello can name any endpoint. A tenant's is believed by its own kind alone: others find it by its handle.
+bool Core::believes_endpoint(const Hello& hello) const {
+  return !context_.credentials.keys.has_value() || hello.tenant == context_.hello.tenant;
+}
+
+/// Whether a hello of another epoch is of the live peer, as far as both have proven who they are.
+bool Core::follows(const RemotePeer& peer, const Hello& hello) const {
+  // Certificates are renewed; the node's name stays.
+  if (context_.credentials.tls) return hello.node_name == peer.hello().node_name;
+  return hello.identity == peer.hello().identity;
+}
+
 void Core::begin_incoming(Handshake& handshake, const Hello& hello) {
   const Result<Endpoint> endpoint = parse_endpoint(hello.listen);
   if (!endpoint.ok() || hello.listen == name())
     return drop(handshake, Code::kCorrupt, "the hello's endpoint cannot be its own");
   const PeerName peer_name = format_endpoint(*endpoint);
+  if (!believes_endpoint(hello)) {
+    const Result<PeerHandle> handle = directory_.add_unlisted(peer_name);
+    if (!handle.ok()) return drop(handshake, Code::kExhausted, handle.status().message());
+    return begin(remote(*handle, peer_name), hello, handshake);
+  }
   Result<PeerDirectory::Found> found = directory_.find_or_add(peer_name);
   if (!found.ok()) return drop(handshake, Code::kExhausted, found.status().message());
   RemotePtr peer = remote(found->handle, peer_name);
   if (peer->live()) {  // of another epoch: that process is gone, or about to be noticed gone
+    if (!follows(*peer, hello)) {
+      return drop(handshake, Code::kUnavailable, fmt::format("{} is live at {}", peer->hello().node_name, peer_name));
+    }
     const Result<PeerHandle> handle = directory_.add(peer_name);
     if (!handle.ok()) return drop(handshake, Code::kExhausted, handle.status().message());
     peer = remote(*handle, peer_name);
