@@ -19,10 +19,11 @@ class ShmFaults : public testing::Test {
   ShmFaults() : node_({.node_name = "node"}), memory_(*node_->allocate_shared(kBytes)) {}
 
   /// Makes the fake a peer on this host, with a unix socket of its own making: the larger epoch dials it.
-  void meet() {
+  void meet() { meet(node_.engine()); }
+  void meet(const TransferEngine& engine) {
     tcp_.hello().epoch = ~std::uint64_t{0};
     tcp_.hello().shm_socket = "nobody-dials-this";
-    tcp_.dial(node_->name());
+    tcp_.dial(engine.name());
     tcp_.greet_as_neighbour();
     unix_.hello() = tcp_.hello();
     unix_.hello().role = ConnectionRole::kShm;
@@ -212,6 +213,50 @@ TEST_F(ShmFaults, DataThatBeganBeforeItsIdWasGivenToAReadDoesNotEndIt) {
   ASSERT_EQ(tcp_.receive(FrameKind::kReply).payload, "ping");  // and so it has ended
   fail_by_shm(id + 1);
   EXPECT_EQ(second.get().code(), Code::kStale);
+}
+
+/// The owner hangs up, and only then lets its memory be used for something else. An engine that learns of neither
+/// before it copies must not take what it copies for what it asked.
+TEST_F(ShmFaults, ReadOfMemoryWhoseOwnerHasHungUpIsNotTakenForDoneAndGoesAnotherWay) {
+  // Without an executor handlers run on the loop, and can keep it from looking at its sockets.
+  const std::unique_ptr<TransferEngine> engine = std::move(*TransferEngine::create({.node_name = "engine"}));
+  std::promise<void> held;
+  std::promise<void> go;
+  engine->serve(kEcho, [&, until = go.get_future().share()](PeerHandle, std::string, Responder) {
+    held.set_value();
+    until.wait_until(soon());
+  });
+  std::vector<std::byte> memory(4096);
+  static_cast<void>(*engine->register_memory(memory, Access::kNone));
+  meet(*engine);
+  const UniqueFd pool(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(pool.get(), 4096), 0);
+  ASSERT_EQ(::fcntl(pool.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+  unix_.send_with_fd({.kind = FrameKind::kShmPool}, pair_payload(1, 4096), pool.get());
+  Later<Status> done;
+  const TransferRequest read{.op = Op::kRead, .local = memory, .segment = {0, 1}, .offset = 0};
+  engine->submit(*engine->connect(tcp_.name()), std::span(&read, 1), soon(), std::nullopt, done.setter());
+  const std::uint64_t id = unix_.receive(FrameKind::kShmGrant).header.request_id;
+
+  tcp_.send_raw(echo_call());
+  held.get_future().wait_until(soon());
+  std::array<std::byte, kSourceBytes> source;
+  encode_source({.pool = 1, .at = 0, .length = 4096}, source);
+  unix_.send({.kind = FrameKind::kShmGranted, .request_id = id},
+             {reinterpret_cast<const char*>(source.data()), source.size()});
+  unix_.reset();
+  const std::string reused(4096, 'x');
+  ASSERT_EQ(::pwrite(pool.get(), reused.data(), reused.size(), 0), 4096);
+  go.set_value();
+
+  const FakePeer::Frame fence = tcp_.receive(FrameKind::kFence);
+  ASSERT_FALSE(fence.end);
+  EXPECT_FALSE(done.ready());
+  tcp_.send({.kind = FrameKind::kFenced, .request_id = fence.header.request_id}, std::string(8, '\0'));
+  EXPECT_EQ(tcp_.receive(FrameKind::kRead).header.request_id, id);
+  tcp_.send({.kind = FrameKind::kData, .request_id = id}, std::string(4096, 'n'));
+  EXPECT_TRUE(done.get().ok());
+  EXPECT_TRUE(std::ranges::all_of(memory, [](std::byte b) { return b == std::byte{'n'}; }));
 }
 
 TEST_F(ShmFaults, AnswersThatWereNotAskedForEndThePeer) {

@@ -1,10 +1,13 @@
 #include "transfer/shm/shm_transport.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 
 #include "base/log.h"
 #include "base/rng.h"
@@ -295,7 +298,21 @@ Status ShmTransport::on_granted(const FrameHeader& header, std::string_view payl
   return {};
 }
 
+/// True if the peer has closed the socket, though what it sent before may not have been read here.
+bool ShmTransport::hung_up() const {
+  std::atomic_thread_fence(std::memory_order_acquire);  // what was copied was loaded before this is asked
+  pollfd socket{.fd = connection_->fd(), .events = POLLRDHUP, .revents = 0};
+  int answer = 0;
+  do {
+    answer = ::poll(&socket, 1, 0);
+  } while (answer < 0 && errno == EINTR);
+  return answer != 0;
+}
+
 void ShmTransport::end_read(std::uint64_t id, std::size_t bytes, const Status& status) {
+  // The owner may have reused the memory while it was copied. The slice stays until the loop learns of the end of the
+  // connection: then it begins again elsewhere, or fails with the peer.
+  if (status.ok() && hung_up()) return;
   reads_.erase(id);
   const FrameHeader header{.kind = FrameKind::kShmRelease, .request_id = id, .argument = status.ok() ? 1u : 0u};
   answer(OutFrame::make(header), bytes);

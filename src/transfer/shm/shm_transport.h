@@ -8,6 +8,10 @@
 // (process_vm_readv), an address. The frames travel on a unix socket, which also passes each pool's descriptor, once,
 // before it is first named. The kernel, not the peer, says which process is at the other end of it.
 //
+// An owner that ends the epoch closes the socket before it lets go of what it has granted. So a reader that has copied
+// looks whether the socket still stands before it says that the read is done: if it does, the bytes are those it asked
+// for.
+//
 // Until a pull is done the bytes are the peer's to read: a write that is given up stays held until the peer has
 // answered, or is lost. Loop thread only.
 #pragma once
@@ -62,7 +66,8 @@ class ShmTransport final : public Transport {
   /// Closes the socket and lets go of everything but what was granted: the peer may be copying from it until it has
   /// noticed.
   void stop(const Status& reason);
-  /// The same, when the peer cannot copy any more, or what it copied fails there.
+  /// The same, and then lets go of what was granted: the peer cannot copy any more, or finds the socket closed when it
+  /// has copied and does not take the bytes.
   void close(const Status& reason);
 
  private:
@@ -79,6 +84,7 @@ class ShmTransport final : public Transport {
   Status on_release(const FrameHeader& header);
   Status on_done(const FrameHeader& header, std::string_view payload);
 
+  [[nodiscard]] bool hung_up() const;
   void end_pull(std::uint64_t id, SegmentHandle segment, std::size_t bytes, const Status& status);
   void end_read(std::uint64_t id, std::size_t bytes, const Status& status);
   Result<ShmSource> source_of(ConstByteSpan memory);
