@@ -3,8 +3,10 @@
 //
 //   connect(name)     a new peer, connecting; a primary connection is dialled
 //   hello, incoming   its epoch is live: one more connection of that peer
+//                     another tenant's: a new peer, known by its handle alone
 //                     a peer is connecting to the endpoint it announces: that peer begins with this connection
-//                     else: a new peer, which takes the endpoint's name over from an older epoch
+//                     else: a new peer, which takes the endpoint's name over from an older epoch; from nobody
+//                     else who is live
 //   hello, outgoing   the peer began meanwhile, same epoch: one more connection. Not yet: it begins
 //
 // So when two engines dial each other at once there is one peer at each side, with both connections.
@@ -65,6 +67,8 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
   void call_here(PeerHandle peer, std::uint16_t method, std::string payload, Deadline deadline, CallCallback done);
   RemotePtr remote(PeerHandle handle, const PeerName& name);
   static bool joins(const RemotePeer& peer, const Hello& hello);
+  [[nodiscard]] bool believes_endpoint(const Hello& hello) const;
+  [[nodiscard]] bool follows(const RemotePeer& peer, const Hello& hello) const;
   RemotePtr by_epoch(std::uint64_t epoch);
   void ended(PeerHandle handle, bool was_live, const Status& why);
 

@@ -108,12 +108,28 @@ void Core::on_incoming(Handshake& handshake, const Result<Hello>& hello, bool un
     if (peer->connection_count() >= 2 * kConnectionsPerPeerMax) {
       return drop(handshake, Code::kExhausted, "too many connections from this peer");
     }
-    return peer->add(handshake.connection(), handshake.link());
+    peer->add(handshake.connection(), handshake.link());
+    return;
   }
   if (hello->role != ConnectionRole::kPrimary) return drop(handshake, Code::kStale, "that epoch is not live here");
+  if (hello->rail != 0) {  // where every peer dials first: there is no other that both sides have for sure
+    return drop(handshake, Code::kCorrupt, fmt::format("a first connection on rail {}", hello->rail));
+  }
   if (peer)
     peer->end({Code::kPeerLost, fmt::format("{} has lost this engine meanwhile, and begins anew", peer->name())});
   begin_incoming(handshake, *hello);
+}
+
+/// Any hello can name any endpoint. A tenant's is believed by its own kind alone: others find it by its handle.
+bool Core::believes_endpoint(const Hello& hello) const {
+  return !context_.credentials.keys.has_value() || hello.tenant == context_.hello.tenant;
+}
+
+/// Whether a hello of another epoch is of the live peer, as far as both have proven who they are.
+bool Core::follows(const RemotePeer& peer, const Hello& hello) const {
+  // Certificates are renewed; the node's name stays.
+  if (context_.credentials.tls) return hello.node_name == peer.hello().node_name;
+  return hello.identity == peer.hello().identity;
 }
 
 void Core::begin_incoming(Handshake& handshake, const Hello& hello) {
@@ -121,10 +137,18 @@ void Core::begin_incoming(Handshake& handshake, const Hello& hello) {
   if (!endpoint.ok() || hello.listen == name())
     return drop(handshake, Code::kCorrupt, "the hello's endpoint cannot be its own");
   const PeerName peer_name = format_endpoint(*endpoint);
+  if (!believes_endpoint(hello)) {
+    const Result<PeerHandle> handle = directory_.add_unlisted(peer_name);
+    if (!handle.ok()) return drop(handshake, Code::kExhausted, handle.status().message());
+    return begin(remote(*handle, peer_name), hello, handshake);
+  }
   Result<PeerDirectory::Found> found = directory_.find_or_add(peer_name);
   if (!found.ok()) return drop(handshake, Code::kExhausted, found.status().message());
   RemotePtr peer = remote(found->handle, peer_name);
   if (peer->live()) {  // of another epoch: that process is gone, or about to be noticed gone
+    if (!follows(*peer, hello)) {
+      return drop(handshake, Code::kUnavailable, fmt::format("{} is live at {}", peer->hello().node_name, peer_name));
+    }
     const Result<PeerHandle> handle = directory_.add(peer_name);
     if (!handle.ok()) return drop(handshake, Code::kExhausted, handle.status().message());
     peer = remote(*handle, peer_name);
@@ -136,7 +160,7 @@ void Core::begin(const RemotePtr& peer, const Hello& hello, Handshake& handshake
   epochs_[hello.epoch] = peer;
   if (!handshake.link().dialled) peer->is_with(hello.session);
   peer->begin(hello, handshake.connection(), handshake.link());
-  if (peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
+  if (peer->live() && peer->wants_shm() && context_.hello.epoch > hello.epoch) dial_shm(peer);
 }
 
 void Core::dial(PeerHandle handle, const PeerName& name) {
@@ -156,7 +180,10 @@ void Core::on_outgoing(Handshake& handshake, const Result<Hello>& hello, const R
     const Code code = hello.status().code() == Code::kPeerLost ? Code::kUnavailable : hello.status().code();
     return peer->end(Status(code, fmt::format("cannot connect to {}: {}", peer->name(), hello.status().message())));
   }
-  if (joins(*peer, *hello)) return peer->add(handshake.connection(), handshake.link());
+  if (joins(*peer, *hello)) {
+    peer->add(handshake.connection(), handshake.link());
+    return;
+  }
   if (peer->live() || peer->over()) return drop(handshake, Code::kStale, "this connection came too late");
   if (hello->listen != peer->name() || by_epoch(hello->epoch) != nullptr) {
     const std::string why = fmt::format("{} answers as {}", peer->name(), hello->listen);

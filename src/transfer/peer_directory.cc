@@ -16,13 +16,23 @@ Result<PeerHandle> PeerDirectory::add(const PeerName& name) {
   return add_locked(name);
 }
 
+Result<PeerHandle> PeerDirectory::add_unlisted(const PeerName& name) {
+  MutexLock lock(mutex_);
+  return new_handle(name);
+}
+
 Result<PeerHandle> PeerDirectory::add_locked(const PeerName& name) {
+  MC_ASSIGN_OR_RETURN(const PeerHandle handle, new_handle(name));
+  by_name_[name] = handle.value;
+  return handle;
+}
+
+Result<PeerHandle> PeerDirectory::new_handle(const PeerName& name) {
   if (names_.size() >= kPeersMax) {
     return Status(Code::kExhausted, fmt::format("{} peers are known, the most there can be", kPeersMax));
   }
   const PeerHandle handle{++last_};
   names_.emplace(handle.value, name);
-  by_name_[name] = handle.value;
   return handle;
 }
 

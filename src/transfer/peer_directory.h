@@ -29,6 +29,8 @@ class PeerDirectory {
   Result<Found> find_or_add(const PeerName& name) EXCLUDES(mutex_);
   /// A new peer that takes over `name`, whoever had it. @return kExhausted at kPeersMax.
   Result<PeerHandle> add(const PeerName& name) EXCLUDES(mutex_);
+  /// A new peer that says to be at `name`, and is not found by it. @return kExhausted at kPeersMax.
+  Result<PeerHandle> add_unlisted(const PeerName& name) EXCLUDES(mutex_);
   /// The peer is over. `never_live`: calls on its handle will be told `why`.
   void remove(PeerHandle peer, bool never_live, const Status& why) EXCLUDES(mutex_);
 
@@ -39,6 +41,7 @@ class PeerDirectory {
 
  private:
   Result<PeerHandle> add_locked(const PeerName& name) REQUIRES(mutex_);
+  Result<PeerHandle> new_handle(const PeerName& name) REQUIRES(mutex_);
 
   mutable Mutex mutex_;
   std::uint64_t last_ GUARDED_BY(mutex_) = 0;

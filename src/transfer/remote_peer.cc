@@ -59,8 +59,9 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   calls_.renamed();
   const std::size_t rails = std::max(hello_.rails.size(), context_.hello.rails.size()) + 1;
   tcp_ = std::make_unique<TcpTransport>(context_, queue_, landings_, handle_, hello_.node_name, rails);
-  messenger_ = connection.get();
-  add(std::move(connection), link);
+  Connection* const first = connection.get();
+  if (!add(std::move(connection), link)) return end(lost("its first connection cannot be used"));
+  messenger_ = first;
   begin_rdma();
   send_messages();
   decided(!wants_shm(), !rdma_);
@@ -84,13 +85,15 @@ void RemotePeer::decided(bool shm, bool rdma) {
   if (shm_decided_ && rdma_decided_) queue_.open();
 }
 
-void RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
+bool RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
   const bool fenced = std::ranges::find(unknown_, link.id) != unknown_.end();
   if (fenced || fences_.contains(link.id) || tcp_->connections().find(link.id) != nullptr || link.id == shm_link_) {
-    return connection->close({Code::kStale, "this connection was over before it began"}, true);
+    connection->close({Code::kStale, "this connection was over before it began"}, true);
+    return false;
   }
   if (link.rail >= tcp_->rail_count()) {
-    return connection->close({Code::kCorrupt, fmt::format("rail {} of {}", link.rail, tcp_->rail_count())}, true);
+    connection->close({Code::kCorrupt, fmt::format("rail {} of {}", link.rail, tcp_->rail_count())}, true);
+    return false;
   }
   connection->set_handler(*this);
   if (!link.dialled) {
@@ -99,6 +102,7 @@ void RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
     connection->send(OutFrame::make({.kind = FrameKind::kJoined}, session));
   }
   tcp_->connections().add(std::move(connection), link);
+  return true;
 }
 
 void RemotePeer::add_shm(std::shared_ptr<Connection> connection, const Link& link) {

@@ -90,10 +90,10 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   /// When connections that were lost are dialled again.
   RedialTable& redials() { return redials_; }
 
-  /// The first connection has exchanged hellos: the epoch begins.
+  /// The first connection has exchanged hellos: the epoch begins, and is over at once if that one cannot be used.
   void begin(const Hello& hello, std::shared_ptr<Connection> connection, const Link& link);
-  /// One more connection to the live peer.
-  void add(std::shared_ptr<Connection> connection, const Link& link);
+  /// One more connection to the live peer. @return false if it cannot be one, and was closed with the reason.
+  bool add(std::shared_ptr<Connection> connection, const Link& link);
   /// The unix connection to the live peer.
   void add_shm(std::shared_ptr<Connection> connection, const Link& link);
   /// True if both sides want shm.

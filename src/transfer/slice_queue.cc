@@ -314,9 +314,13 @@ ByteSpan SliceQueue::landing(SliceId id) const {
   return found->second.slice.op == TransferRequest::Op::kRead ? found->second.slice.local : ByteSpan();
 }
 
-const Slice* SliceQueue::find(SliceId id) const {
+Result<const Slice*> SliceQueue::find(SliceId id, const Transport& transport) const {
   const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
-  return found == in_flight_.end() || found->second.staging != 0 ? nullptr : &found->second.slice;
+  if (found == in_flight_.end() || found->second.staging != 0) return nullptr;
+  const Entry& entry = found->second;
+  if (entry.transport == &transport) return &entry.slice;
+  return Status(Code::kCorrupt,
+                fmt::format("an answer by {} to what was asked by {}", transport.name(), entry.transport->name()));
 }
 
 }  // namespace mooncake::transfer

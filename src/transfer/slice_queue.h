@@ -74,8 +74,9 @@ class SliceQueue final : public SliceSink {
 
   /// Where the bytes of a read slice go; empty if it is unknown, was given up, or is no transport's now.
   [[nodiscard]] ByteSpan landing(SliceId id) const;
-  /// The slice, or null if it is unknown or no transport's now.
-  [[nodiscard]] const Slice* find(SliceId id) const;
+  /// The slice that `transport` has an answer to, or null if it is over or no transport's now. @return kCorrupt if
+  /// another transport has it: one must not report what another still moves.
+  [[nodiscard]] Result<const Slice*> find(SliceId id, const Transport& transport) const;
   /// True if the slice's batch still needs it.
   [[nodiscard]] bool wanted(SliceId id) const;
   /// The slices of a transport that is over, and that cannot touch memory any more, go another way.

@@ -195,6 +195,34 @@ TEST_F(MacEngines, TenantCannotSayThatItIsAnotherOrTheCluster) {
   EXPECT_TRUE(service->stats().empty());
 }
 
+/// Whatever endpoint it says it listens at, and whether or not the service is connected.
+TEST_F(MacEngines, TenantIsAnsweredAndCalledByItsHandleAndNeverFoundByAServicesName) {
+  for (const bool connected : {true, false}) {
+    TestNode service(cluster("service"));
+    TestNode other(cluster("other"));
+    other.serve_echo(kEcho);
+    if (connected) {
+      EXPECT_EQ(*service.ask(other, kEcho, "hello"), "hello");
+    }
+    Later<PeerHandle> tenant;
+    service->serve(kCount, [set = tenant.setter()](PeerHandle from, std::string, Responder responder) {
+      responder.reply(std::string("yes"));
+      set(from);
+    });
+    MacPeer thief;
+    thief.hello().tenant = "blue";
+    thief.hello().listen = other->name();
+    thief.enter(service->name(), tenant_key(kSecret, "blue"));
+    thief.send_raw(thief.sealed({.kind = FrameKind::kCall, .request_id = 1, .argument = kCount}, ""));
+    EXPECT_EQ(thief.receive_sealed().payload, "yes");
+    const PeerHandle handle = tenant.get();
+    EXPECT_NE(service.peer(other), handle);
+    EXPECT_EQ(*service.ask(other, kEcho, "hello"), "hello");
+    service->call(handle, kEcho, "of tenants", soon(), [](const Result<std::string>&) {});
+    EXPECT_EQ(thief.receive_sealed().payload, "of tenants");
+  }
+}
+
 /// Two who hold different keys cannot be one peer, whatever epoch they say.
 TEST_F(MacEngines, EpochOfAnotherTenantCannotBeJoined) {
   TestNode service(cluster("service"));

@@ -1,10 +1,13 @@
 #include "transfer/shm/shm_transport.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 
 #include "base/log.h"
 #include "base/rng.h"
@@ -280,7 +283,7 @@ Status ShmTransport::on_grant(const FrameHeader& header, std::string_view payloa
 Status ShmTransport::on_granted(const FrameHeader& header, std::string_view payload) {
   MC_ASSIGN_OR_RETURN(const ShmSource source, decode_source(as_bytes(payload)));
   const std::uint64_t id = header.request_id;
-  const Slice* slice = queue_.find(SliceId{id});
+  MC_ASSIGN_OR_RETURN(const Slice* const slice, queue_.find(SliceId{id}, *this));
   if (slice == nullptr || slice->op != TransferRequest::Op::kRead || reads_.contains(id)) {
     return {Code::kCorrupt, "a grant that was not asked for"};
   }
@@ -304,7 +307,21 @@ Status ShmTransport::on_granted(const FrameHeader& header, std::string_view payl
   return {};
 }
 
+/// True if the peer has closed the socket, though what it sent before may not have been read here.
+bool ShmTransport::hung_up() const {
+  std::atomic_thread_fence(std::memory_order_acquire);  // what was copied was loaded before this is asked
+  pollfd socket{.fd = connection_->fd(), .events = POLLRDHUP, .revents = 0};
+  int answer = 0;
+  do {
+    answer = ::poll(&socket, 1, 0);
+  } while (answer < 0 && errno == EINTR);
+  return answer != 0;
+}
+
 void ShmTransport::end_read(std::uint64_t id, std::size_t bytes, const Status& status) {
+  // The owner may have reused the memory while it was copied. The slice stays until the loop learns of the end of the
+  // connection: then it begins again elsewhere, or fails with the peer.
+  if (status.ok() && hung_up()) return;
   reads_.erase(id);
   const FrameHeader header{.kind = FrameKind::kShmRelease, .request_id = id, .argument = status.ok() ? 1u : 0u};
   answer(OutFrame::make(header), bytes);
@@ -332,7 +349,7 @@ void ShmTransport::let_go(const Grant& grant) {
 
 Status ShmTransport::on_done(const FrameHeader& header, std::string_view payload) {
   const std::uint64_t id = header.request_id;
-  const Slice* slice = queue_.find(SliceId{id});
+  MC_ASSIGN_OR_RETURN(const Slice* const slice, queue_.find(SliceId{id}, *this));
   if (slice == nullptr) return {};
   const Status status = decode_status(header.argument, payload);
   if (slice->op == TransferRequest::Op::kRead && (status.ok() || reads_.contains(id))) {

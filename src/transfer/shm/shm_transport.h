@@ -11,6 +11,10 @@
 // What a peer wants of a device here passes through the staging ring (cuda/), whose memory is a shared pool: a pull
 // copies into a slot, which is then copied to the device; a grant names a slot that holds the device's bytes already.
 //
+// An owner that ends the epoch closes the socket before it lets go of what it has granted. So a reader that has copied
+// looks whether the socket still stands before it says that the read is done: if it does, the bytes are those it asked
+// for.
+//
 // Until a pull is done the bytes are the peer's to read: a write that is given up stays held until the peer has
 // answered, or is lost. Loop thread only.
 #pragma once
@@ -67,7 +71,8 @@ class ShmTransport final : public Transport {
   /// Closes the socket and lets go of everything but what was granted: the peer may be copying from it until it has
   /// noticed.
   void stop(const Status& reason);
-  /// The same, when the peer cannot copy any more, or what it copied fails there.
+  /// The same, and then lets go of what was granted: the peer cannot copy any more, or finds the socket closed when it
+  /// has copied and does not take the bytes.
   void close(const Status& reason);
 
  private:
@@ -98,6 +103,7 @@ class ShmTransport final : public Transport {
   void grant_of_device(std::uint64_t id, const BulkRange& range, const std::byte* device);
   void on_grant_slot(std::uint64_t id, Result<StagingSlot> slot);
   void let_go(const Grant& grant);
+  [[nodiscard]] bool hung_up() const;
   void end_pull(std::uint64_t id, SegmentHandle segment, std::size_t bytes, const Status& status);
   void end_read(std::uint64_t id, std::size_t bytes, const Status& status);
   Result<ShmSource> source_of(ConstByteSpan memory);

@@ -336,6 +336,19 @@ TEST_F(TcpFaults, HelloThatDoesNotFitIsRefusedWithTheReason) {
   expect_alive();
 }
 
+TEST_F(TcpFaults, FirstConnectionOnARailThatIsNotThereLeavesNoPeerBehind) {
+  fake_.hello().rail = 7;
+  fake_.dial(node_->name());
+  fake_.greet();
+  EXPECT_EQ(fake_.receive_close().code(), Code::kCorrupt);
+  fake_.hello().rail = 0;
+  static_cast<void>(*node_->register_memory(memory_, Access::kNone));
+  const PeerHandle peer = meet();  // the engine knows of none at that endpoint, and dials
+  Later<Status> done;
+  const Batch batch = submit(peer, Op::kRead, ByteSpan(memory_).first(4096), done);
+  EXPECT_EQ(fake_.receive(FrameKind::kRead).header.kind, FrameKind::kRead);
+}
+
 TEST_F(TcpFaults, NewEpochAtAnEndpointIsAnotherPeerWhileTheOldOneIsStillConnected) {
   const PeerHandle old = meet();
   FakePeer restarted;

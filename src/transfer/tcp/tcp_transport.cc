@@ -120,11 +120,11 @@ void TcpTransport::begin_again(std::uint64_t connection_id) {
   for (const std::uint64_t id : ids) {
     const auto sent = sent_.find(id);
     if (sent == sent_.end() || sent->second.connection != nullptr) continue;  // given up
-    const Slice* slice = queue_.find(SliceId{id});
-    CHECK(slice != nullptr);
+    const Result<const Slice*> slice = queue_.find(SliceId{id}, *this);
+    CHECK(slice.ok() && *slice != nullptr);
     if (queue_.wanted(SliceId{id})) {
       counters_[static_cast<std::size_t>(sent->second.rail)].retried();
-      start(SliceId{id}, *slice);
+      start(SliceId{id}, **slice);
     } else {
       sent_.erase(sent);
       queue_.on_slice_done(SliceId{id}, Status(Code::kCancelled, "the batch has ended"));
@@ -194,7 +194,7 @@ void TcpTransport::on_bulk_sent(const FrameHeader& header) {
 }
 
 Status TcpTransport::on_done(const FrameHeader& header, std::string_view payload) {
-  const Slice* slice = queue_.find(SliceId{header.request_id});
+  MC_ASSIGN_OR_RETURN(const Slice* const slice, queue_.find(SliceId{header.request_id}, *this));
   if (slice == nullptr) return {};  // given up
   const auto sent = sent_.find(header.request_id);
   if (sent == sent_.end() || sent->second.connection == nullptr)
@@ -220,7 +220,7 @@ std::byte* TcpTransport::on_bulk(Connection& from, const FrameHeader& header, co
   if (header.kind == FrameKind::kWrite) {
     to = begin_write(range, landing);
   } else {
-    landing.status = begin_data(from, header, range, to);
+    landing.status = begin_data(from, header, range, landing, to);
   }
   landings_[&from] = std::move(landing);
   return to;
@@ -250,19 +250,20 @@ std::byte* TcpTransport::begin_write(const BulkRange& range, Landing& landing) {
 }
 
 Status TcpTransport::begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range,
-                                std::byte*& to) {
+                                Landing& begun, std::byte*& to) {
   for (const auto& [connection, landing] : landings_) {
     if (landing.kind == FrameKind::kData && landing.request_id == header.request_id) {
       return {Code::kCorrupt, "a read was answered twice"};
     }
   }
-  const Slice* slice = queue_.find(SliceId{header.request_id});
+  MC_ASSIGN_OR_RETURN(const Slice* const slice, queue_.find(SliceId{header.request_id}, *this));
   if (slice == nullptr) return {};  // given up long ago
   const auto sent = sent_.find(header.request_id);
   if (sent == sent_.end() || sent->second.connection != &from)
     return {Code::kCorrupt, "data for what was not asked here"};
   if (slice->op != TransferRequest::Op::kRead) return {Code::kCorrupt, "a write was answered with data"};
   if (slice->local.size() != range.length) return {Code::kCorrupt, "a read was answered with another length"};
+  begun.asked = true;
   to = queue_.landing(SliceId{header.request_id}).data();
   return {};
 }
@@ -274,6 +275,7 @@ Status TcpTransport::on_bulk_end(Connection& from, const FrameHeader& header, co
   landings_.erase(found);
   if (header.kind == FrameKind::kData) {
     MC_RETURN_IF_ERROR(landing.status);
+    if (!landing.asked) return {};  // though its id may have been given to a slice meanwhile
     settle(header.request_id, Outcome::kDone);
     queue_.on_slice_done(SliceId{header.request_id}, {});
     return {};

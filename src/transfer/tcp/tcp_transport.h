@@ -86,6 +86,7 @@ class TcpTransport final : public Transport {
     std::uint64_t request_id = 0;
     SegmentHandle segment;        // of a write, while it is held
     Status status;                // of a write: the answer. Of data: a reason to close
+    bool asked = false;           // of data: a slice that is with this transport waited for it when it began
     std::byte* device = nullptr;  // where a write goes from `arrived`, if not null
     DeviceLandings::Arrived arrived = {};
   };
@@ -106,7 +107,8 @@ class TcpTransport final : public Transport {
   void settle(std::uint64_t request_id, Outcome outcome);
   void take_back(std::uint64_t request_id);
   void divert_data(std::uint64_t request_id);
-  Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, std::byte*& to);
+  Status begin_data(const Connection& from, const FrameHeader& header, const BulkRange& range, Landing& begun,
+                    std::byte*& to);
   std::byte* begin_write(const BulkRange& range, Landing& landing);
   void land_on_device(Connection& from, std::uint64_t request_id, const BulkRange& range, Landing landing);
   void fetch(Connection& from, std::uint64_t request_id, const BulkRange& range, const std::byte* device);
