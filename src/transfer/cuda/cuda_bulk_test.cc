@@ -92,10 +92,10 @@ class CudaBulk : public testing::TestWithParam<Path> {
     return 0;
   }
 
+  std::unique_ptr<End> near_;  // these outlive the engines, whose devices may be at them to their end
+  std::unique_ptr<End> far_;
   TestNode a_;
   std::unique_ptr<TestNode> b_;
-  std::unique_ptr<End> near_;
-  std::unique_ptr<End> far_;
   SegmentHandle near_segment_;
   SegmentHandle segment_;
 };

@@ -72,10 +72,10 @@ class CudaFaults : public testing::Test {
     return eventually([] { return SimulatedCuda::count("copies_now") > 0; });
   }
 
+  std::unique_ptr<GpuMemory> gpu_;  // outlives the engine, whose devices may be at it to its end
   TestNode node_;
   FakePeer fake_;
   FakePeer second_;
-  std::unique_ptr<GpuMemory> gpu_;
   SegmentHandle segment_;
 };
 
