@@ -28,7 +28,10 @@ bool CopyLanes::begin(DeviceCopy& copy) {
   std::optional<int> ordinal = device_of(driver_, copy.to);
   if (!ordinal.has_value()) ordinal = device_of(driver_, copy.from);
   if (!ordinal.has_value()) {
-    finish_later(std::move(copy), {Code::kInvalidArgument, "cuda: the memory is no device's any more: was it freed?"});
+    // It was freed under its registration, or the driver answers nothing any more.
+    std::uint32_t type = 0;
+    const CudaResult error = driver_.PointerGetAttribute(&type, kCudaPointerMemoryType, cuda_address(copy.to));
+    finish_later(std::move(copy), cuda_error(driver_, error, "a copy of which neither end is a GPU's (any more)"));
     return true;
   }
   Result<Device*> on = device(*ordinal);
