@@ -136,7 +136,8 @@ TEST_F(CudaFaults, PeerThatDiesInMidCopyHoldsTheSegmentOnlyAsLongAsTheDeviceDoes
   meet();
   SimulatedCuda::hold(true);
   // As many as there are slots for: a connection that is held up learns of its end when it goes on.
-  for (std::uint64_t id = 1; id <= 4; ++id) write(fake_, id, 0, kPiece, 'x');
+  // Each to a place of its own, as the device runs them at once.
+  for (std::uint64_t id = 1; id <= 4; ++id) write(fake_, id, id * kPiece, kPiece, 'x');
   for (std::uint64_t id = 21; id <= 40; ++id) read(id, 0, kPiece);
   EXPECT_TRUE(copying());
   Later<PeerHandle> lost;
