@@ -87,17 +87,20 @@ void SliceQueue::on_slice_path(SliceId id, PathCounters& path) {
   leave_path(key, entry, Outcome::kGoesOn, Code::kUnavailable, at);
   entry.path = &path;
   entry.begun = at;
-  context_.tell([&] {
-    return TraceEvent{.kind = TraceEvent::Kind::kSliceBegin,
-                      .peer = peer_.value,
-                      .peer_name = hooks_.peer_name(),
-                      .id = key,
-                      .batch = entry.batch ? entry.batch->id : 0,
-                      .transport = path.labels().transport,
-                      .rail = path.labels().rail,
-                      .write = entry.slice.op == TransferRequest::Op::kWrite,
-                      .bytes = entry.slice.local.size()};
-  });
+  context_.tell([&] { return slice_event(TraceEvent::Kind::kSliceBegin, key, entry, path); });
+}
+
+TraceEvent SliceQueue::slice_event(TraceEvent::Kind kind, std::uint64_t id, const Entry& entry,
+                                   const PathCounters& path) const {
+  return {.kind = kind,
+          .peer = peer_.value,
+          .peer_name = hooks_.peer_name(),
+          .id = id,
+          .batch = entry.batch ? entry.batch->id : 0,
+          .transport = path.labels().transport,
+          .rail = path.labels().rail,
+          .write = entry.slice.op == TransferRequest::Op::kWrite,
+          .bytes = entry.slice.local.size()};
 }
 
 /// The slice is over on its path, if one has it.
@@ -110,17 +113,10 @@ void SliceQueue::leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Cod
   if (outcome == Outcome::kDone) path->moved(write, bytes, took);
   if (outcome == Outcome::kFailed) path->failed();
   context_.tell([&] {
-    return TraceEvent{.kind = TraceEvent::Kind::kSliceEnd,
-                      .peer = peer_.value,
-                      .peer_name = hooks_.peer_name(),
-                      .id = id,
-                      .batch = entry.batch ? entry.batch->id : 0,
-                      .transport = path->labels().transport,
-                      .rail = path->labels().rail,
-                      .write = write,
-                      .bytes = bytes,
-                      .took = took,
-                      .code = code};
+    TraceEvent event = slice_event(TraceEvent::Kind::kSliceEnd, id, entry, *path);
+    event.took = took;
+    event.code = code;
+    return event;
   });
 }
 

@@ -106,6 +106,8 @@ class SliceQueue final : public SliceSink {
   enum class Outcome : std::uint8_t { kDone, kFailed, kGivenUp, kGoesOn };
   void leave_path(std::uint64_t id, Entry& entry, Outcome outcome, Code code, Instant now);
   BatchCounters& batch_counters(std::string_view transport);
+  [[nodiscard]] TraceEvent slice_event(TraceEvent::Kind kind, std::uint64_t id, const Entry& entry,
+                                       const PathCounters& path) const;
   void tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Nanos took) const;
   void release_window(const Entry& entry);
   void give_up(std::uint64_t id);
