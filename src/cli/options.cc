@@ -244,7 +244,7 @@ void add_transfer(Table& table) {
   add_trace_file(table);
 
   table.section("bench_transfer");
-  add_sweep(table, "mem,shm,tcp,file");
+  add_sweep(table, "mem,shm,tcp,file,cuda");
   table.text("directory", ".",
              "Where the file of transport `file` is while it is measured: 1 GiB, or more if the sweep needs it. It "
              "should be on a disk.");

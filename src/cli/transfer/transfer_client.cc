@@ -53,6 +53,16 @@ Result<std::unique_ptr<TransferClient>> TransferClient::open_file(const std::str
   return client;
 }
 
+Result<std::unique_ptr<TransferClient>> TransferClient::open_gpu(ByteSpan memory) {
+  MC_ASSIGN_OR_RETURN(std::unique_ptr<TransferClient> client, with_own_peer());
+  MC_ASSIGN_OR_RETURN(
+      const transfer::SegmentHandle segment,
+      client->engine().register_memory(memory, transfer::MemoryKind::kCuda, transfer::Access::kReadWrite));
+  MC_ASSIGN_OR_RETURN(client->peer_, client->engine().connect(client->engine().name()));
+  client->remote_ = {.segment = segment, .bytes = memory.size(), .cpu_s = 0};
+  return client;
+}
+
 Status TransferClient::find_peer(const std::string& peer) {
   MC_ASSIGN_OR_RETURN(peer_, engine().connect(peer));
   auto described = describe();
@@ -72,6 +82,13 @@ Status TransferClient::allocate_local(std::uint64_t bytes) {
   MC_ASSIGN_OR_RETURN(local_, engine().allocate_shared(bytes));
   std::ranges::fill(local_, std::byte{0});  // what is timed later should not be the kernel that finds pages
   return engine().register_memory(local_, transfer::Access::kNone).status();
+}
+
+Status TransferClient::use_gpu(ByteSpan memory) {
+  CHECK(local_.empty());
+  MC_RETURN_IF_ERROR(engine().register_memory(memory, transfer::MemoryKind::kCuda, transfer::Access::kNone).status());
+  local_ = memory;
+  return {};
 }
 
 Result<double> TransferClient::cpu_s() {

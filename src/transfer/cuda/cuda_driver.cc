@@ -49,6 +49,8 @@ Status load_symbols(void* library, CudaDriver& driver) {
   loader.load(driver.StreamSynchronize, "cuStreamSynchronize");
   loader.load(driver.LaunchHostFunc, "cuLaunchHostFunc");
   loader.load(driver.MemcpyAsync, "cuMemcpyAsync");
+  loader.load(driver.MemAlloc, "cuMemAlloc_v2");
+  loader.load(driver.MemFree, "cuMemFree_v2");
   loader.load(driver.MemHostRegister, "cuMemHostRegister_v2");
   loader.load(driver.MemHostUnregister, "cuMemHostUnregister");
   if (loader.missing().empty()) return {};

@@ -2,8 +2,7 @@
 // binary.
 //
 // What it exports is a C interface that keeps its binary form for ever: a function whose arguments change gets a new
-// name
-// (..._v2). So the few functions and numbers that are used are declared here, and nothing of NVIDIA's is needed to
+// name (..._v2). So the few functions and numbers that are used are declared here, and nothing of NVIDIA's is needed to
 // build.
 //
 // Source: CUDA Driver API, https://docs.nvidia.com/cuda/cuda-driver-api/.
@@ -59,6 +58,8 @@ struct CudaDriver {
   CudaResult (*StreamSynchronize)(CudaStream stream);
   CudaResult (*LaunchHostFunc)(CudaStream stream, void (*function)(void* user), void* user);
   CudaResult (*MemcpyAsync)(CudaAddress to, CudaAddress from, std::size_t bytes, CudaStream stream);
+  CudaResult (*MemAlloc)(CudaAddress* address, std::size_t bytes);
+  CudaResult (*MemFree)(CudaAddress address);
   CudaResult (*MemHostRegister)(void* memory, std::size_t bytes, unsigned flags);
   CudaResult (*MemHostUnregister)(void* memory);
 };

@@ -44,12 +44,11 @@ class GpuMemory {
   explicit GpuMemory(std::size_t bytes, int device = 0)
       : driver_(*load_cuda_driver().value()), context_(*PrimaryContext::retain(driver_, device)), bytes_(bytes) {
     const CudaScope scope(driver_, context_.get());
-    CHECK(cuda_symbol<CudaResult (*)(CudaAddress*, std::size_t)>("cuMemAlloc_v2")(&address_, bytes) ==
-          CudaResult::kSuccess);
+    CHECK(driver_.MemAlloc(&address_, bytes) == CudaResult::kSuccess);
   }
   ~GpuMemory() {
     const CudaScope scope(driver_, context_.get());
-    cuda_symbol<CudaResult (*)(CudaAddress)>("cuMemFree_v2")(address_);
+    driver_.MemFree(address_);
   }
   GpuMemory(const GpuMemory&) = delete;
   GpuMemory& operator=(const GpuMemory&) = delete;
