@@ -165,10 +165,10 @@ std::optional<SegmentTable::Area> SegmentTable::area_of(ConstByteSpan memory) {
   for (std::uint32_t index = 0; index < entries_.size(); ++index) {
     const Entry& entry = entries_[index];
     const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
-    if (!entry.live || entry.kind != MemoryKind::kHost || begin < entry_begin ||
+    if (!entry.live || entry.begin == nullptr || begin < entry_begin ||
         begin + memory.size() > entry_begin + entry.bytes)
       continue;
-    return Area{.segment = {index, entry.generation}, .memory = {entry.begin, entry.bytes}};
+    return Area{.segment = {index, entry.generation}, .memory = {entry.begin, entry.bytes}, .kind = entry.kind};
   }
   return std::nullopt;
 }

@@ -68,8 +68,9 @@ class SegmentTable {
   struct Area {
     SegmentHandle segment;
     ByteSpan memory;
+    MemoryKind kind = MemoryKind::kHost;
   };
-  /// A segment of host memory that contains all of `memory`, if one does: where it can be registered with a device.
+  /// A segment that contains all of `memory`, if one does: where it can be registered with a network card.
   [[nodiscard]] std::optional<Area> area_of(ConstByteSpan memory) EXCLUDES(mutex_);
 
   /// Ends one hold.

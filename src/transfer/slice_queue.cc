@@ -70,7 +70,7 @@ void SliceQueue::start_next(const BatchPtr& batch) {
 
 void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
   entry.transport = hooks_.choose(entry.slice, refused);
-  if (!entry.transport->reaches(entry.slice.kind)) return stage(id, std::move(entry));
+  if (!entry.transport->reaches(entry.slice)) return stage(id, std::move(entry));
   const Slice slice = entry.slice;
   Transport* const transport = entry.transport;
   entry.batch->transport = transport->name();

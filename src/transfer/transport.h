@@ -48,8 +48,8 @@ class Transport {
   virtual ~Transport() = default;
   /// "mem", "shm", "rdma", "tcp", "file" or "cuda": a literal.
   [[nodiscard]] virtual std::string_view name() const = 0;
-  /// Whether it moves local memory of that kind itself. Else the SliceQueue stages it: it is given memory of the host.
-  [[nodiscard]] virtual bool reaches(MemoryKind kind) const { return kind == MemoryKind::kHost; }
+  /// Whether it moves the slice's local memory itself. Else the SliceQueue stages it: it is given memory of the host.
+  [[nodiscard]] virtual bool reaches(const Slice& slice) { return slice.kind == MemoryKind::kHost; }
   /// Begins to move; exactly one report follows, never inside this call, unless the slice is forgotten.
   virtual void start(SliceId id, const Slice& slice) = 0;
   /// Gives up a slice that was started and has not been reported.

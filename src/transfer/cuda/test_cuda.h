@@ -35,6 +35,10 @@ struct SimulatedCuda {
   static void hold(bool held) { cuda_symbol<void (*)(int)>("simulated_cuda_hold")(held ? 1 : 0); }
   /// The devices fail; lose(false) makes them as new.
   static void lose(bool lost) { cuda_symbol<void (*)(int)>("simulated_cuda_lose")(lost ? 1 : 0); }
+  /// What the devices can do: see simulated_cuda_set().
+  static void set(const char* what, int value) {
+    cuda_symbol<void (*)(const char*, int)>("simulated_cuda_set")(what, value);
+  }
   static long count(const char* what) { return cuda_symbol<long (*)(const char*)>("simulated_cuda_count")(what); }
 };
 

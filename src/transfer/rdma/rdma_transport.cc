@@ -252,7 +252,7 @@ void RdmaTransport::on_moved(std::uint64_t id) {
   Move& move = found->second;
   if (!is_write(move.slice)) {
     endpoints_.at(move.endpoint)->give_back(move.granted, true);
-    return finish(id, {});
+    return finish(id, move.given_up ? Status() : move.registration->settle());
   }
   if (move.outcome.has_value() || move.given_up) return finish(id, {});
   move.state = State::kConfirming;
