@@ -2,6 +2,7 @@
 // inside one process. It is for what soft-RoCE cannot do: memory of GPUs, by dma-bufs of the driver's double
 // (tests/cuda/). It is strict where hardware is:
 //
+// - A registration with a window on it cannot be ended.
 // - A range is checked against the registration or window that its key names, and against its rights; a wrong one ends
 //   both queue pairs.
 // - A dma-buf is registered with the rights that ibv_reg_dmabuf_mr(3) allows, at an address with the same offset in a
@@ -57,9 +58,14 @@ struct Queue : ibv_cq {
   std::deque<ibv_wc> completions;
   bool armed = false;
 };
+/// Room for what a peer sends.
+struct Receive {
+  std::uint64_t id = 0;
+  ibv_sge into{};  // empty: for immediate data alone
+};
 struct Pair : ibv_qp {
   std::uint32_t peer = 0;
-  std::deque<std::uint64_t> receives;
+  std::deque<Receive> receives;
 };
 
 /// A range of memory, as one end sees it.
@@ -104,7 +110,7 @@ void finish(Pair& pair, const ibv_send_wr& work, ibv_wc_status status) {
   done.wr_id = work.wr_id;
   done.status = status;
   done.qp_num = pair.qp_num;
-  complete(pair.send_cq, done);
+  if (status != IBV_WC_SUCCESS || (work.send_flags & IBV_SEND_SIGNALED) != 0) complete(pair.send_cq, done);
   if (status != IBV_WC_SUCCESS) pair.state = IBV_QPS_ERR;
 }
 
@@ -149,15 +155,29 @@ void put(const Reach& to, const std::byte* from, std::size_t bytes) {
   std::memcpy(to.at, from, bytes);
 }
 
-void receive_immediate(Pair& target, const ibv_send_wr& work, ibv_wc_opcode opcode) {
-  ibv_wc done{};
-  done.wr_id = target.receives.front();
+/// The peer's room is taken, and filled with what is sent; what was written is in place already.
+ibv_wc_status receive(const State& s, Pair& pair, Pair& target, const ibv_send_wr& work) {
+  const Receive room = target.receives.front();
   target.receives.pop_front();
-  done.opcode = opcode;
+  const bool sent = work.opcode == IBV_WR_SEND_WITH_IMM && work.num_sge == 1;
+  const ibv_sge piece = sent ? *work.sg_list : ibv_sge{};
+  if (sent) {
+    Reach from{.at = reinterpret_cast<std::byte*>(piece.addr)};
+    Reach to;
+    const bool is_inline = (work.send_flags & IBV_SEND_INLINE) != 0;
+    if (!is_inline && !reach_local(s, pair.pd, piece, from)) return IBV_WC_LOC_PROT_ERR;
+    if (piece.length > room.into.length || !reach_local(s, target.pd, room.into, to)) return IBV_WC_REM_INV_REQ_ERR;
+    std::memcpy(to.at, from.at, piece.length);
+  }
+  ibv_wc done{};
+  done.wr_id = room.id;
+  done.byte_len = piece.length;
+  done.opcode = work.opcode == IBV_WR_SEND_WITH_IMM ? IBV_WC_RECV : IBV_WC_RECV_RDMA_WITH_IMM;
   done.wc_flags = IBV_WC_WITH_IMM;
   done.imm_data = work.imm_data;
   done.qp_num = target.qp_num;
   complete(target.recv_cq, done);
+  return IBV_WC_SUCCESS;
 }
 
 ibv_wc_status move(State& s, Pair& pair, Pair& target, const ibv_send_wr& work) {
@@ -189,10 +209,7 @@ ibv_wc_status to_peer(State& s, Pair& pair, const ibv_send_wr& work) {
     const ibv_wc_status status = move(s, pair, target, work);
     if (status != IBV_WC_SUCCESS) return status;
   }
-  if (immediate) {
-    receive_immediate(target, work, work.opcode == IBV_WR_SEND_WITH_IMM ? IBV_WC_RECV : IBV_WC_RECV_RDMA_WITH_IMM);
-  }
-  return IBV_WC_SUCCESS;
+  return immediate ? receive(s, pair, target, work) : IBV_WC_SUCCESS;
 }
 
 ibv_wc_status bind_window(Pair& pair, const ibv_send_wr& work) {
@@ -237,9 +254,8 @@ void execute(State& s, Pair& pair, const ibv_send_wr& work) {
   }
 }
 
-/// Operations towards the peer wait; what a pair does to its own windows does not.
 bool waits(const State& s, const ibv_send_wr& work) {
-  return s.hold && work.opcode != IBV_WR_BIND_MW && work.opcode != IBV_WR_LOCAL_INV;
+  return s.hold && (work.opcode == IBV_WR_RDMA_READ || work.opcode == IBV_WR_RDMA_WRITE_WITH_IMM);
 }
 
 int post_send(ibv_qp* qp, ibv_send_wr* work, ibv_send_wr** /*bad*/) {
@@ -261,7 +277,8 @@ int post_send(ibv_qp* qp, ibv_send_wr* work, ibv_send_wr** /*bad*/) {
 
 int post_recv(ibv_qp* qp, ibv_recv_wr* work, ibv_recv_wr** /*bad*/) {
   const std::lock_guard lock(state().mutex);
-  static_cast<Pair*>(qp)->receives.push_back(work->wr_id);
+  static_cast<Pair*>(qp)->receives.push_back(
+      {.id = work->wr_id, .into = work->num_sge == 1 ? *work->sg_list : ibv_sge{}});
   return 0;
 }
 
@@ -327,8 +344,8 @@ extern "C" {
 
 // --- For tests.
 
-/// "hold": operations towards peers wait until it is 0 again; "windows": the device, if opened from now on, has memory
-/// windows; "dmabuf_error": what a registration of a dma-buf fails with, 0: it works.
+/// "hold": reads and writes of peers' memory wait until it is 0 again; "windows": the device, if opened from now on,
+/// has memory windows; "dmabuf_error": what a registration of a dma-buf fails with, 0: it works.
 void simulated_verbs_set(const char* what, int value) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
@@ -447,6 +464,9 @@ ibv_mr* ibv_reg_dmabuf_mr(ibv_pd* domain, std::uint64_t offset, std::size_t byte
 int ibv_dereg_mr(ibv_mr* mr) {
   const std::lock_guard lock(state().mutex);
   auto* const region = static_cast<Region*>(mr);
+  for (const Window* window : state().windows) {
+    if (window->pair != nullptr && window->region == region) return EBUSY;
+  }
   if (region->mapping != nullptr) ::munmap(region->mapping, region->mapped);
   state().regions.erase(region);
   delete region;
