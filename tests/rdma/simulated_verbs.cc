@@ -84,7 +84,6 @@ struct State {
   bool hold = false;
   bool has_windows = true;
   int dmabuf_error = 0;
-  long dmabufs_ever = 0;
   std::uint32_t last_number = 100;
   ibv_device device{};
   ibv_device* list[2] = {nullptr, nullptr};
@@ -362,7 +361,7 @@ void simulated_verbs_set(const char* what, int value) {
   s.held.clear();
   s.held_pieces.clear();
 }
-/// "regions", "dmabufs" (regions of GPUs), "dmabufs_ever", "windows", "pairs", "held"; -1 else.
+/// "regions", "dmabufs" (regions of GPUs), "windows", "pairs", "held"; -1 else.
 long simulated_verbs_count(const char* what) {
   const State& s = state();
   const std::lock_guard lock(state().mutex);
@@ -371,7 +370,6 @@ long simulated_verbs_count(const char* what) {
   for (const Region* region : s.regions) dmabufs += region->mapping != nullptr ? 1 : 0;
   if (name == "regions") return static_cast<long>(s.regions.size());
   if (name == "dmabufs") return dmabufs;
-  if (name == "dmabufs_ever") return s.dmabufs_ever;
   if (name == "windows") return static_cast<long>(s.windows.size());
   if (name == "pairs") return static_cast<long>(s.pairs.size());
   if (name == "held") return static_cast<long>(s.held.size());
@@ -458,7 +456,6 @@ ibv_mr* ibv_reg_dmabuf_mr(ibv_pd* domain, std::uint64_t offset, std::size_t byte
   region->mapping = mapping;
   region->mapped = skipped + bytes;
   region->at = static_cast<std::byte*>(mapping) + skipped;
-  ++state().dmabufs_ever;
   return add(region, domain, address, bytes, access);
 }
 int ibv_dereg_mr(ibv_mr* mr) {
