@@ -102,7 +102,8 @@ struct TransferRequest {
   std::optional<Capability> capability = {};
 };
 
-/// A message that the target's handler gets after the last byte of a write batch is visible there.
+/// A message that the target's handler gets after the last byte of a write batch is visible there. The batch is done
+/// when that handler has let go of its responder; what it answers goes nowhere.
 struct Notify {
   std::uint16_t method = 0;
   std::string payload;
