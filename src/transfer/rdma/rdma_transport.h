@@ -49,6 +49,9 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   [[nodiscard]] bool carries(const Slice& /*slice*/) const { return rails_.any_up(); }
 
   [[nodiscard]] std::string_view name() const override { return "rdma"; }
+  [[nodiscard]] std::size_t cut(const Slice& rest, Instant now) override {
+    return rails_.cut(rest.local.size(), rest.location, now);
+  }
   void start(SliceId id, const Slice& slice) override;
   Abandoned abandon(SliceId id, const Slice& slice) override;
 
