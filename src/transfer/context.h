@@ -7,6 +7,7 @@
 #include "net/event_loop.h"
 #include "transfer/auth/capability.h"
 #include "transfer/auth/credentials.h"
+#include "transfer/copy_crew.h"
 #include "transfer/cuda/cuda_host.h"
 #include "transfer/cuda/device_pointer.h"
 #include "transfer/frame.h"
@@ -51,6 +52,7 @@ struct Context {
   TransferTrace* trace = nullptr;  ///< of the user, who may have none; loop thread only
   HandlerTable handlers;
   PoolSet pools;
+  CopyCrew copy_crew{CopyCrew::size_here()};  ///< of all peers; loop thread only
   LazyCudaHost cuda;
   std::unique_ptr<RdmaHost> rdma;      ///< null: no RDMA; set before the loop starts, used on it
   std::unique_ptr<Nearness> nearness;  ///< null: all rails are equally near; as rdma

@@ -1,26 +1,20 @@
 #include "transfer/copy_queue.h"
 
-#include <fmt/format.h>
-#include <sys/uio.h>
-
 #include <algorithm>
-#include <cerrno>
-
-#include "transfer/fd.h"
 
 namespace mooncake::transfer {
 namespace {
 
-/// Reads another process's memory. @return bytes read.
-Result<std::size_t> read_foreign(pid_t pid, const std::byte* from, ByteSpan to) {
-  iovec local{to.data(), to.size()};
-  iovec remote{const_cast<std::byte*>(from), to.size()};
-  const ssize_t count = ::process_vm_readv(pid, &local, 1, &remote, 1, 0);
-  if (count > 0) return static_cast<std::size_t>(count);
-  const int error = errno;
-  const Code code = error == EPERM || error == ENOSYS ? Code::kPermissionDenied : Code::kUnavailable;
-  return Status(
-      code, fmt::format("process_vm_readv of process {}: {}", pid, count == 0 ? "nothing read" : errno_text(error)));
+bool overlap(const std::byte* a, std::size_t a_bytes, const std::byte* b, std::size_t b_bytes) {
+  return a < b + b_bytes && b < a + a_bytes;
+}
+
+/// Whether one writes what the other reads or writes, as far as both are of this process.
+bool conflict(const CopyPiece& a, const CopyPiece& b) {
+  const auto reads = [](const CopyPiece& reader, const CopyPiece& writer) {
+    return reader.pid == 0 && overlap(reader.from, reader.to.size(), writer.to.data(), writer.to.size());
+  };
+  return overlap(a.to.data(), a.to.size(), b.to.data(), b.to.size()) || reads(a, b) || reads(b, a);
 }
 
 }  // namespace
@@ -30,46 +24,62 @@ void CopyQueue::push(CopyJob job) {
   jobs_.push_back(std::move(job));
   if (running_) return;
   running_ = true;
+  plan_turn();
+}
+
+void CopyQueue::plan_turn() {
   loop_.post([this, alive = std::weak_ptr(alive_)] {
     if (!alive.expired()) turn();
   });
 }
 
 void CopyQueue::turn() {
-  if (jobs_.empty()) {
-    running_ = false;
-    return;
-  }
-  const Status status = copy_piece(jobs_.front());
-  if (!status.ok() || jobs_.front().bytes == 0) {
-    auto done = std::move(jobs_.front().done);
-    bytes_ -= jobs_.front().bytes;
+  if (!jobs_.empty()) copy_some();
+  const std::weak_ptr alive(alive_);
+  while (!jobs_.empty() && (jobs_.front().bytes == 0 || !jobs_.front().failed.ok())) {
+    CopyJob over = std::move(jobs_.front());
+    bytes_ -= over.bytes;
     jobs_.pop_front();
-    const std::weak_ptr alive(alive_);
-    done(status);
+    over.done(over.failed);
     if (alive.expired()) return;
   }
-  if (jobs_.empty()) {
-    running_ = false;
-    return;
-  }
-  loop_.post([this, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired()) turn();
-  });
+  running_ = !jobs_.empty();
+  if (running_) plan_turn();
 }
 
-Status CopyQueue::copy_piece(CopyJob& job) {
-  std::size_t piece = std::min(job.bytes, kCopyPieceBytes);
-  if (job.pid == 0) {
-    std::memmove(job.to, job.from, piece);  // ranges of one process may overlap
+/// Copies the next pieces, and takes them off their jobs.
+void CopyQueue::copy_some() {
+  gather();
+  if (pieces_.size() == 1) {
+    copy_piece(pieces_[0]);
   } else {
-    MC_ASSIGN_OR_RETURN(piece, read_foreign(job.pid, job.from, {job.to, piece}));
+    crew_.copy(pieces_);
   }
-  job.to += piece;
-  job.from += piece;
-  job.bytes -= piece;
-  bytes_ -= piece;
-  return {};
+  auto job = jobs_.begin();
+  for (const CopyPiece& piece : pieces_) {
+    while (job->bytes == 0) ++job;
+    if (!piece.status.ok()) job->failed = piece.status;
+    job->to += piece.to.size();
+    job->from += piece.to.size();
+    job->bytes -= piece.to.size();
+    bytes_ -= piece.to.size();
+  }
+}
+
+/// The first piece, and those behind it that need not wait for one before them.
+void CopyQueue::gather() {
+  pieces_.clear();
+  const std::size_t most = bytes_ >= kCopyTogetherBytes ? crew_.size() : 1;
+  for (const CopyJob& job : jobs_) {
+    for (std::size_t at = 0; at < job.bytes;) {
+      const std::size_t bytes = std::min(job.bytes - at, kCopyPieceBytes);
+      CopyPiece piece{.to = {job.to + at, bytes}, .from = job.from + at, .pid = job.pid};
+      if (std::ranges::any_of(pieces_, [&](const CopyPiece& before) { return conflict(before, piece); })) return;
+      pieces_.push_back(std::move(piece));
+      if (pieces_.size() == most) return;
+      at += bytes;
+    }
+  }
 }
 
 template <typename Match>

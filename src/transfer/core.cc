@@ -180,14 +180,16 @@ void Core::submit(std::shared_ptr<Batch::State> batch) {
     if (found == nullptr) return refuse(batch, directory_.why_gone(batch->peer));
     if (batch->deadline <= context_.loop->clock().now())
       return refuse(batch, {Code::kDeadlineExceeded, "the deadline had passed"});
-    batch->timer = context_.loop->post_at(batch->deadline, [this, weak = std::weak_ptr(batch)] {
-      const auto late = weak.lock();
-      if (late && !late->finished) {
-        if (Peer* peer = find(late->peer))
-          peer->stop(late, {Code::kDeadlineExceeded, "the batch was not done in time"});
-      }
-    });
+    if (batch->deadline != kNever) limit(batch);
     found->submit(batch);
+  });
+}
+
+void Core::limit(const std::shared_ptr<Batch::State>& batch) {
+  batch->timer = context_.loop->post_at(batch->deadline, [this, weak = std::weak_ptr(batch)] {
+    const auto late = weak.lock();
+    if (!late || late->finished) return;
+    if (Peer* peer = find(late->peer)) peer->stop(late, {Code::kDeadlineExceeded, "the batch was not done in time"});
   });
 }
 

@@ -56,6 +56,7 @@ class Core final : public std::enable_shared_from_this<Core> {  // shared with r
   void stop(const std::shared_ptr<Batch::State>& batch, const Status& why);
   /// Ends the batch before it has begun.
   void refuse(const std::shared_ptr<Batch::State>& batch, const Status& why);
+  void limit(const std::shared_ptr<Batch::State>& batch);
   void revoke(SegmentHandle segment);
   void pool_gone(std::uint64_t pool);
 

@@ -44,7 +44,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
       Code::kInvalidArgument,
       fmt::format("\"{}\" is not an endpoint: expected HOST:PORT with a numeric host", text.substr(0, 100)));
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return wrong;
+  if (colon == std::string_view::npos || text.find('\0') != std::string_view::npos) return wrong;
   std::string host(text.substr(0, colon));
   const std::string_view digits = text.substr(colon + 1);
   std::uint16_t port = 0;

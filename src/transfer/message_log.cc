@@ -3,9 +3,16 @@
 #include <fmt/format.h>
 
 namespace mooncake::transfer {
+namespace {
+
+/// Of a message beside its payload: its place here, and the shared string's head. A peer that reads no empty messages
+/// holds no more of ours than one that reads no long ones.
+constexpr std::size_t kKeptBytes = sizeof(FrameHeader) + sizeof(std::shared_ptr<const std::string>) + 64;
+
+}  // namespace
 
 void MessageLog::append(const FrameHeader& header, std::string payload) {
-  bytes_ += kHeaderBytes + payload.size();
+  bytes_ += kKeptBytes + payload.size();
   kept_.push_back({header, std::make_shared<const std::string>(std::move(payload))});
 }
 
@@ -23,7 +30,7 @@ Status MessageLog::acknowledged(std::uint64_t count) {
     return {Code::kCorrupt, fmt::format("the peer says that it has {} messages, of {} that were sent", count, sent_)};
   }
   for (; acked_ < count; ++acked_) {
-    bytes_ -= kHeaderBytes + kept_.front().payload->size();
+    bytes_ -= kKeptBytes + kept_.front().payload->size();
     kept_.pop_front();
   }
   return {};

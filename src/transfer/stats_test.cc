@@ -142,19 +142,18 @@ TEST_F(Stats, RetriesShowOnTheRailThatLostItsConnections) {
     return found;
   };
   ASSERT_TRUE(eventually([&] { return !on_second().empty(); }));
-  std::atomic<bool> stop{false};
-  std::thread breaker([&] {
-    while (!stop) {
-      for (const int fd : on_second()) reset_socket(fd);
-      std::this_thread::sleep_for(Millis(3));  // lets something get under way before the next blow
-    }
-  });
-  const TransferRequest all = whole(Op::kWrite);
-  for (int round = 0; total(a_, "b", "tcp", "1").slices_retried == 0 && round < 500; ++round) {
-    EXPECT_TRUE(move(std::span(&all, 1)).ok());
+  // Many slices, so that some are under way on both rails when the first has arrived on this one.
+  const std::vector<TransferRequest> all(16, whole(Op::kWrite));
+  const auto on_rail = [&] { return total(a_, "b", "tcp", "1"); };
+  const Deadline end = soon();
+  while (on_rail().slices_retried == 0 && std::chrono::steady_clock::now() < end) {
+    const std::uint64_t before = on_rail().bytes_sent;
+    Later<Status> done;
+    a_->submit(a_.peer(b_), all, soon(), std::nullopt, done.setter());
+    ASSERT_TRUE(eventually([&] { return done.ready() || on_rail().bytes_sent > before; }));
+    for (const int fd : on_second()) reset_socket(fd);
+    EXPECT_TRUE(done.get().ok());
   }
-  stop = true;
-  breaker.join();
   EXPECT_GT(total(a_, "b", "tcp", "1").slices_retried, 0u);
   EXPECT_GT(total(a_, "b", "tcp", "1").connections_lost, 0u);
   EXPECT_EQ(total(a_, "b", "tcp", "0").slices_retried, 0u);

@@ -47,6 +47,7 @@ void try_ranges(ConstByteSpan bytes) {
   }
   if (const auto pull = decode_pull(bytes); pull.ok()) CHECK(pull->target.length == pull->source.length);
   (void)decode_pair(bytes);
+  (void)decode_count(bytes);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // read ahead, the same frames come out and no byte lands outside the place that was named.
 //
 // The first byte of an input chooses the cuts; the rest is the stream.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -16,9 +17,12 @@ using namespace mooncake::transfer;  // NOLINT
 
 namespace {
 
-/// Writes down what comes. Each bulk payload lands in a block of exactly its size, so that a sanitizer sees any excess.
+/// Writes down what comes. Each bulk payload lands in a block of exactly its size, so that a sanitizer sees any excess;
+/// or of the stream's, of which no more can come.
 class Recorder final : public FrameReader::Sink {
  public:
+  explicit Recorder(std::size_t stream_bytes) : stream_bytes_(stream_bytes) {}
+
   Status on_frame(const FrameHeader& header, std::string payload) override {
     CHECK(payload.size() == header.length);
     note(header, as_bytes(payload));
@@ -26,7 +30,7 @@ class Recorder final : public FrameReader::Sink {
   }
   std::byte* on_bulk(const FrameHeader& header, const BulkRange& range) override {
     CHECK(range.length <= kBulkFrameBytesMax);
-    bulk_.assign(range.length, std::byte{0});
+    bulk_.assign(std::min<std::size_t>(range.length, stream_bytes_), std::byte{0});
     bulk_.shrink_to_fit();
     return header.request_id % 2 == 0 ? bulk_.data() : nullptr;
   }
@@ -39,17 +43,18 @@ class Recorder final : public FrameReader::Sink {
 
  private:
   void note(const FrameHeader& header, ConstByteSpan payload) {
-    log_ += std::to_string(static_cast<int>(header.kind)) + " " + std::to_string(header.request_id) + " " +
-            to_hex(payload) + "\n";
+    log_.append(reinterpret_cast<const char*>(encode_header(header).data()), kHeaderBytes);
+    log_.append(reinterpret_cast<const char*>(payload.data()), payload.size());
   }
 
+  const std::size_t stream_bytes_;
   std::vector<std::byte> bulk_;
   std::string log_;
 };
 
 std::string read_in_pieces(ConstByteSpan stream, std::uint64_t seed) {
   Rng rng(seed);
-  Recorder recorder;
+  Recorder recorder(stream.size());
   FrameReader reader(recorder);
   while (!stream.empty()) {
     const std::size_t cut = std::min<std::size_t>(1 + rng.below(64), stream.size());
@@ -68,7 +73,7 @@ std::string read_in_pieces(ConstByteSpan stream, std::uint64_t seed) {
 }
 
 std::string read_whole(ConstByteSpan stream) {
-  Recorder recorder;
+  Recorder recorder(stream.size());
   FrameReader reader(recorder);
   static_cast<void>(reader.consume(stream));
   return recorder.log();

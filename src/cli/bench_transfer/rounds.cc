@@ -12,6 +12,7 @@
 #include "cli/bench_transfer/message_load.h"
 #include "cli/bench_transfer/per_transfer.h"
 #include "cli/bench_transfer/ping_pong.h"
+#include "transfer/copy_crew.h"
 
 namespace mooncake::cli {
 namespace {
@@ -50,7 +51,8 @@ Status Rounds::run_shm(const Progress& progress) {
 }
 
 Status Rounds::run_memcpy() {
-  const BulkShape shape{.op = Op::kRead, .block_bytes = kMiB, .batch = kRoundBatch, .threads = 1};
+  const auto threads = static_cast<std::uint32_t>(transfer::CopyCrew::size_here());
+  const BulkShape shape{.op = Op::kRead, .block_bytes = kMiB, .batch = kRoundBatch / threads, .threads = threads};
   MC_ASSIGN_OR_RETURN(const LoadResult copied, cli::run_memcpy(shape, cell_));
   add("memcpy_1mib_gb_per_s", copied.gb_per_s());
   add("memcpy_1mib_cpu_s_per_gb", copied.cpu_s_per_gb());

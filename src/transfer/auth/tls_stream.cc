@@ -246,11 +246,19 @@ ByteSpan TlsStream::next_record(std::span<const iovec>& pieces, std::size_t& at)
   return record_;
 }
 
+/// Who dials says the first word. All else of the handshake is in answer to what comes, and only read() may take that
+/// from the socket: data of the other side can be right behind it, and nobody would look for it here.
+TlsStream::Step TlsStream::greet() {
+  const bool answers = SSL_is_server(ssl_.get()) == 1 || SSL_in_before(ssl_.get()) != 1;
+  if (over_.ok() && SSL_is_init_finished(ssl_.get()) != 1 && answers) return {.blocked = true};
+  return handshake();
+}
+
 TlsStream::Step TlsStream::write(int fd, std::span<const iovec> pieces) {
   fd_ = fd;
   ERR_clear_error();  // of others: SSL_get_error() wants none before a call
   send_out();
-  Step step = handshake();
+  Step step = greet();
   std::size_t at = 0;
   while (step.over.ok() && !step.blocked && !pieces.empty() && !must_send()) {
     const std::size_t before = step.count;

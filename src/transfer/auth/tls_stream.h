@@ -43,7 +43,8 @@ class TlsStream {
 
   /// Receives into `first`, then into `second`.
   Step read(int fd, ByteSpan first, ByteSpan second);
-  /// Takes bytes of the pieces, in order, and sends them or will. Pieces may be none: then it sends what waits.
+  /// Takes bytes of the pieces, in order, and sends them or will. Pieces may be none: then it sends what waits. Takes
+  /// nothing from the socket; until read() has ended the handshake it is blocked.
   Step write(int fd, std::span<const iovec> pieces);
   /// Bytes wait for the socket to take them.
   [[nodiscard]] bool must_send() const { return sent_ < out_.size(); }
@@ -67,6 +68,7 @@ class TlsStream {
   static long bio_control(bio_st* bio, int what, long number, void* pointer);
 
   Step handshake();
+  Step greet();
   Step after(int result);
   [[nodiscard]] Status failure(int error) const;
   [[nodiscard]] Status refusal() const;

@@ -207,6 +207,34 @@ TEST_F(TlsEngines, NodeCannotTakeOverTheEndpointOfAnotherThatIsLive) {
   EXPECT_EQ(a.peer(b), peer);
 }
 
+/// A busy accepter writes between the two words of a dialer who sends data right behind the second: nobody would be
+/// woken for what that write took from the socket.
+TEST(TlsStream, WhatComesRightBehindTheHandshakeIsLeftForWhoReads) {
+  const SecretDir dir;
+  const auto context = std::move(*TlsContext::load(TestAuthority("ours").issue(dir, "a", "DNS:a")));
+  const auto dialer = std::move(*TlsStream::create(*context, true));
+  const auto accepter = std::move(*TlsStream::create(*context, false));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+  const UniqueFd near(ends[0]);
+  const UniqueFd far(ends[1]);
+  std::string word = "hello";
+  const iovec piece{word.data(), word.size()};
+  std::array<std::byte, 100> room;
+  EXPECT_TRUE(dialer->write(near.get(), std::span(&piece, 1)).blocked);
+  EXPECT_TRUE(accepter->read(far.get(), room, {}).blocked);
+  EXPECT_TRUE(dialer->read(near.get(), room, {}).blocked);
+  EXPECT_EQ(dialer->write(near.get(), std::span(&piece, 1)).count, word.size());
+
+  const TlsStream::Step early = accepter->write(far.get(), std::span(&piece, 1));
+  EXPECT_TRUE(early.blocked);
+  EXPECT_EQ(early.count, 0u);
+  pollfd wait{.fd = far.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&wait, 1, 0), 1) << "the write took what was there to read";
+  EXPECT_EQ(accepter->read(far.get(), room, {}).count, word.size());
+  EXPECT_EQ(accepter->write(far.get(), std::span(&piece, 1)).count, word.size());
+}
+
 /// Goal: whatever the socket takes and gives at a time, records come whole and in order. Method: both ends of a socket
 /// with little room, pieces and landings of random sizes, in one thread.
 TEST(TlsStream, EveryCutOfTheStreamGivesTheSameBytes) {
@@ -234,6 +262,7 @@ TEST(TlsStream, EveryCutOfTheStreamGivesTheSameBytes) {
       piece = {sent.data() + at, size};
       at += size;
     }
+    ASSERT_TRUE(sender->read(out.get(), {}, {}).over.ok());  // the other side's part of the handshake
     const TlsStream::Step wrote = sender->write(out.get(), pieces);
     ASSERT_TRUE(wrote.over.ok()) << wrote.over.to_string();
     // What was taken is the caller's again, before the socket has taken it.

@@ -22,7 +22,7 @@ class CudaTransport final : public Transport {
       : context_(context),
         sink_(sink),
         self_(self),
-        host_copies_(*context.loop),
+        host_copies_(*context.loop, context.copy_crew),
         counters_(context.stats.paths, context.config.node_name, "cuda", {""}) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }

@@ -15,7 +15,7 @@ class MemTransport final : public Transport {
       : context_(context),
         sink_(sink),
         self_(self),
-        copies_(*context.loop),
+        copies_(*context.loop, context.copy_crew),
         counters_(context.stats.paths, context.config.node_name, "mem", {""}) {}
 
   [[nodiscard]] std::string_view name() const override { return "mem"; }

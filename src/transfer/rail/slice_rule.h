@@ -47,7 +47,7 @@ inline constexpr SliceRule kTcpSlices{
     .bytes = 1u << 20, .time = Millis(1), .bytes_min = 256u << 10, .bytes_max = kSliceBytesMax};
 
 /// The length of the next slice of what stays on this host, `rest` > 0 bytes: there is one way and nothing to measure.
-/// 1 MiB is what the copying thread moves at a time, so nothing that is shorter is served earlier; it takes some 80 us,
+/// 1 to 2 MiB: a thread that copies takes a MiB at a time, so nothing shorter is served earlier; that takes some 80 us,
 /// long against the frames and the wakeup of a slice (shm), the launch of a copy (cuda), or an operation (file).
 std::size_t cut_on_host(std::size_t rest);
 

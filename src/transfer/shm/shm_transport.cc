@@ -53,7 +53,7 @@ ShmTransport::ShmTransport(Context& context, SliceQueue& queue, DeviceLandings& 
       counters_(context.stats.paths, std::move(peer), "shm", {""}),
       connection_(std::move(connection)),
       nonce_(std::make_unique<std::uint64_t>(random_seed())),
-      copies_(*context.loop),
+      copies_(*context.loop, context.copy_crew),
       landings_(landings) {
   const Result<pid_t> pid = peer_process(connection_->fd());
   if (pid.ok()) pid_ = *pid;
