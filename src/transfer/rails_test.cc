@@ -22,7 +22,8 @@ constexpr int kTimes = 50;
 /// A file that goes with this object.
 class WrittenFile {
  public:
-  explicit WrittenFile(const std::string& text) : path_(testing::TempDir() + "rails_test_topology.json") {
+  explicit WrittenFile(const std::string& text)
+      : path_(fmt::format("{}rails_test_{}.json", testing::TempDir(), ::getpid())) {
     std::ofstream(path_) << text;
   }
   ~WrittenFile() { std::remove(path_.c_str()); }
