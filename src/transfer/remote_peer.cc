@@ -101,7 +101,7 @@ bool RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
     store_le(session.data(), session_);
     connection->send(OutFrame::make({.kind = FrameKind::kJoined}, session));
   }
-  tcp_->connections().add(std::move(connection), link);
+  tcp_->add(std::move(connection), link);
   return true;
 }
 

@@ -11,7 +11,9 @@ namespace mooncake::cli {
 using transfer::TransferStats;
 
 TransferClientOptions transfer_client_options(const Config& config, std::string_view section) {
-  return {.name = config.text(fmt::format("{}.name", section)), .auth = auth_config(config, section)};
+  return {.name = config.text(fmt::format("{}.name", section)),
+          .auth = auth_config(config, section),
+          .topology = config.text(fmt::format("{}.topology", section))};
 }
 
 Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::string& peer,
@@ -22,6 +24,7 @@ Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::strin
   config.node_name = std::move(options.name);
   config.auth = std::move(options.auth);
   config.enable_shm = options.shm;
+  config.topology = std::move(options.topology);
   MC_ASSIGN_OR_RETURN(client->engine_, transfer::TransferEngine::create(std::move(config)));
   MC_RETURN_IF_ERROR(client->find_peer(peer));
   return client;

@@ -24,10 +24,11 @@ inline constexpr Seconds kTransferAnswerWait{10};
 struct TransferClientOptions {
   std::string name = "transfer-client";
   transfer::AuthConfig auth = {};
-  bool shm = true;  ///< false: bytes go by tcp also within this host
+  std::string topology = {};  ///< a file; see TransferConfig
+  bool shm = true;            ///< false: bytes go by tcp also within this host
 };
 
-/// `name` and the authentication that `section` says ("transfer_read").
+/// `name`, `topology` and the authentication that `section` says ("transfer_read").
 TransferClientOptions transfer_client_options(const Config& config, std::string_view section);
 
 class TransferClient {

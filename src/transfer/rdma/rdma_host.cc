@@ -179,6 +179,12 @@ std::vector<std::string> RdmaHost::port_names() const {
   return names;
 }
 
+std::vector<std::string> RdmaHost::device_names() const {
+  std::vector<std::string> names;
+  for (const Port& port : ports_) names.push_back(port.device->name());
+  return names;
+}
+
 std::vector<RdmaAddress> RdmaHost::addresses() const {
   std::vector<RdmaAddress> addresses;
   for (const Port& port : ports_) addresses.push_back(port.state().address);

@@ -62,6 +62,8 @@ class RdmaHost {
   [[nodiscard]] const std::vector<Port>& ports() const { return ports_; }
   /// The ports as an operator knows them: "mlx5_0:1".
   [[nodiscard]] std::vector<std::string> port_names() const;
+  /// The device of each port: "mlx5_0".
+  [[nodiscard]] std::vector<std::string> device_names() const;
   /// What peers are told of the ports.
   [[nodiscard]] std::vector<RdmaAddress> addresses() const;
 

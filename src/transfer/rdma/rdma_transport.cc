@@ -24,7 +24,8 @@ RdmaTransport::RdmaTransport(Context& context, RdmaHost& host, SliceQueue& queue
       server_(context, host, handle, peer_,
               [this](RdmaFrame frame, std::uint64_t id, Code code, std::string payload, std::uint16_t flags) {
                 this->send(frame, id, std::move(payload), code, flags);
-              }) {
+              }),
+      rails_(context.distances(), host.device_names()) {
   host_.add(*this);
   tell_ports();
 }
@@ -184,7 +185,7 @@ void RdmaTransport::start(SliceId id, const Slice& slice) {
 /// Begins the slice on a rail that it has not been on. False: there is none, or the memory cannot be registered.
 bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
   const std::size_t bytes = move.slice.local.size();
-  const Result<RailId> rail = rails_.start(bytes, move.tried, context_.loop->clock().now());
+  const Result<RailId> rail = rails_.start(bytes, move.slice.location, move.tried, context_.loop->clock().now());
   if (!rail.ok()) return false;
   if (!enter(*rail, move)) {
     rails_.leave(*rail, bytes, Verdict::kNone, context_.loop->clock().now());

@@ -53,6 +53,9 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   [[nodiscard]] bool reaches(const Slice& slice) override {
     return slice.kind == MemoryKind::kHost || host_.reaches_gpu(slice.local);
   }
+  [[nodiscard]] std::size_t cut(const Slice& rest, Instant now) override {
+    return rails_.cut(rest.local.size(), rest.location, now);
+  }
   void start(SliceId id, const Slice& slice) override;
   Abandoned abandon(SliceId id, const Slice& slice) override;
 
