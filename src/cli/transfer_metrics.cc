@@ -23,7 +23,9 @@ std::vector<ClientMetric::Label> labels(const TransferStats& row) {
 std::vector<ClientMetric::Label> labels(const BatchStats& row) {
   return {{"peer", row.peer}, {"transport", row.transport}};
 }
-std::vector<ClientMetric::Label> labels(const CallStats& row) { return {{"peer", row.peer}}; }
+std::vector<ClientMetric::Label> labels(const CallStats& row) {
+  return {{"peer", row.peer}, {"transport", row.transport}};
+}
 
 /// One counter for each row, with `value(row)`.
 template <typename Row, typename Value>

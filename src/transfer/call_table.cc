@@ -2,8 +2,9 @@
 
 namespace mooncake::transfer {
 
-void CallTable::add(std::uint64_t id, std::size_t bytes, Deadline deadline, CallCallback done) {
-  Call call{.done = std::move(done), .begun = context_.loop->clock().now(), .counts = true};
+void CallTable::add(std::uint64_t id, std::size_t bytes, std::string_view transport, Deadline deadline,
+                    CallCallback done) {
+  Call call{.done = std::move(done), .begun = context_.loop->clock().now(), .transport = transport};
   if (deadline != kNever) {
     call.timer = context_.loop->post_at(
         deadline, [this, id] { complete(id, Status(Code::kDeadlineExceeded, "no reply came before the deadline")); });
@@ -18,23 +19,24 @@ void CallTable::add(std::uint64_t id, std::size_t bytes, Deadline deadline, Call
   });
 }
 
-void CallTable::add_notify(std::uint64_t id, CallCallback done) {
-  calls_.emplace(id, Call{.done = std::move(done), .counts = false});
-}
+void CallTable::add_notify(std::uint64_t id, CallCallback done) { calls_.emplace(id, Call{.done = std::move(done)}); }
 
-CallCounters& CallTable::counters() {
-  if (counters_ == nullptr) {
-    counters_ = &context_.stats.calls.row({.peer = std::string(peer_.name()), .transport = {}, .rail = {}});
+CallCounters& CallTable::counters(std::string_view transport) {
+  for (const auto& [name, counters] : counters_) {
+    if (name == transport) return *counters;
   }
-  return *counters_;
+  CallCounters& row =
+      context_.stats.calls.row({.peer = std::string(peer_.name()), .transport = std::string(transport), .rail = {}});
+  counters_.emplace_back(transport, &row);
+  return row;
 }
 
 void CallTable::count(std::uint64_t id, const Call& call, const Result<std::string>& result) {
   const Nanos took = context_.loop->clock().now() - call.begun;
   if (result.ok()) {
-    counters().answered(took);
+    counters(call.transport).answered(took);
   } else {
-    counters().failed();
+    counters(call.transport).failed();
   }
   context_.tell([&] {
     return TraceEvent{.kind = TraceEvent::Kind::kCallEnd,
@@ -53,7 +55,7 @@ void CallTable::complete(std::uint64_t id, Result<std::string> result) {
   Call call = std::move(found->second);
   context_.loop->cancel(call.timer);
   calls_.erase(found);
-  if (call.counts) count(id, call, result);
+  if (!call.transport.empty()) count(id, call, result);
   call.done(std::move(result));
 }
 

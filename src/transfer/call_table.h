@@ -6,6 +6,9 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "transfer/context.h"
 
@@ -26,8 +29,8 @@ class CallTable {
 
   [[nodiscard]] bool full() const { return calls_.size() >= kCallsMax; }
   /// `done` runs on the loop, with kDeadlineExceeded if nothing else ends the call before `deadline`. `bytes` is the
-  /// size of the message.
-  void add(std::uint64_t id, std::size_t bytes, Deadline deadline, CallCallback done);
+  /// size of the message, `transport` what it goes by: a literal.
+  void add(std::uint64_t id, std::size_t bytes, std::string_view transport, Deadline deadline, CallCallback done);
   /// The same for the notify of a batch, which is counted with the batch and no call.
   void add_notify(std::uint64_t id, CallCallback done);
   /// Ends the call; late replies find none, and do nothing.
@@ -37,23 +40,23 @@ class CallTable {
   void fail_all(const Status& why);
 
   /// The peer has another name now.
-  void renamed() { counters_ = nullptr; }
-  /// Of the calls to the peer, and from it.
-  CallCounters& counters();
+  void renamed() { counters_.clear(); }
+  /// Of the calls to the peer, and from it, by that transport.
+  CallCounters& counters(std::string_view transport);
 
  private:
   struct Call {
     CallCallback done;
     TimerId timer{0};
     Instant begun{};
-    bool counts = false;
+    std::string_view transport = {};  // empty: it does not count
   };
 
   void count(std::uint64_t id, const Call& call, const Result<std::string>& result);
 
   Context& context_;
   const Peer peer_;
-  CallCounters* counters_ = nullptr;  // null: not used yet
+  std::vector<std::pair<std::string_view, CallCounters*>> counters_;  // by transport, once used
   absl::flat_hash_map<std::uint64_t, Call> calls_;
 };
 

@@ -137,6 +137,8 @@ enum class ConnectionRole : std::uint8_t { kPrimary = 0, kExtra = 1, kShm = 2 };
 
 /// In a hello's features: this engine has RDMA ports, and understands rdma frames.
 inline constexpr std::uint32_t kFeatureRdma = 1;
+/// And those about message lanes (rdma/message_lane.h).
+inline constexpr std::uint32_t kFeatureMessageLanes = 2;
 
 struct Hello {
   std::uint8_t version_min = kProtocolMin;

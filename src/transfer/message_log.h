@@ -35,6 +35,8 @@ class MessageLog {
   /// The receiver has the first `count` messages of all; what it said before may come later. @return kCorrupt if that
   /// is more than were sent.
   Status acknowledged(std::uint64_t count);
+  /// All that was sent is acknowledged.
+  [[nodiscard]] bool settled() const { return acked_ == sent_; }
   /// Everything that is not acknowledged is to be sent again.
   void rewind() { sent_ = acked_; }
   /// Bytes kept: what waits to be sent and what waits to be acknowledged.

@@ -5,6 +5,14 @@
 #include "base/log.h"
 
 namespace mooncake::transfer {
+namespace {
+
+/// The last message before those that come by a lane.
+bool is_turn(const FrameHeader& header) {
+  return header.kind == FrameKind::kRdma && header.argument == rdma_argument(RdmaFrame::kTurn);
+}
+
+}  // namespace
 
 RemotePeer::RemotePeer(Context& context, PeerHandle handle, PeerName name, Hooks hooks)
     : context_(context),
@@ -62,6 +70,7 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   Connection* const first = connection.get();
   if (!add(std::move(connection), link)) return end(lost("its first connection cannot be used"));
   messenger_ = first;
+  route_.to_tcp();
   begin_rdma();
   send_messages();
   decided(!wants_shm(), !rdma_);
@@ -77,6 +86,8 @@ void RemotePeer::begin_rdma() {
   rdma_ = std::make_unique<RdmaTransport>(
       context_, *context_.rdma, queue_, handle_, hello_.node_name,
       [this](const FrameHeader& header, std::string payload) { send_message(header, std::move(payload)); });
+  if ((hello_.features & kFeatureMessageLanes) == 0 || wants_shm()) return;
+  lanes_ = std::make_unique<LaneKeeper>(context_, *context_.rdma, hello_, static_cast<LaneKeeper::User&>(*this));
 }
 
 void RemotePeer::decided(bool shm, bool rdma) {
@@ -134,9 +145,17 @@ void RemotePeer::send_message(const FrameHeader& header, std::string payload) {
 }
 
 void RemotePeer::send_messages() {
-  if (messenger_ == nullptr) return;
-  while (to_send_.has_next()) messenger_->send(to_send_.next());
-  watch_paths();
+  switch (route_.carrier()) {
+    case MessageRoute::Carrier::kTcp:
+      while (to_send_.has_next()) messenger_->send(to_send_.next());
+      return watch_paths();
+    case MessageRoute::Carrier::kLane:
+      while (to_send_.has_next()) lanes_->send(to_send_.next());
+      return;
+    case MessageRoute::Carrier::kTurning:
+    case MessageRoute::Carrier::kNone:
+      return;
+  }
 }
 
 void RemotePeer::call(std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
@@ -146,7 +165,7 @@ void RemotePeer::call(std::uint16_t method, std::string payload, Deadline deadli
 void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,
                      CallCallback done) {
   const bool call = kind == FrameKind::kCall;
-  if (call && (calls_.full() || to_send_.bytes() > kQueuedMessageBytesMax)) calls_.counters().failed();
+  if (call && (calls_.full() || to_send_.bytes() > kQueuedMessageBytesMax)) calls_.counters(route_.name()).failed();
   if (calls_.full()) {
     return done(Status(Code::kExhausted, fmt::format("{} calls to {} wait for an answer, the most there can be",
                                                      kCallsMax, display_name())));
@@ -155,7 +174,7 @@ void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std
     return done(Status(Code::kExhausted, fmt::format("{} does not keep up with what is sent to it", display_name())));
   }
   if (call) {
-    calls_.add(id, payload.size(), deadline, std::move(done));
+    calls_.add(id, payload.size(), route_.name(), deadline, std::move(done));
   } else {
     calls_.add_notify(id, std::move(done));
   }
@@ -196,13 +215,12 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
     case FrameKind::kNotify:
     case FrameKind::kReply:
     case FrameKind::kShmOff:
-      if (heard_.arrived(payload.size())) send_count(from, FrameKind::kAck, 0);
-      on_message(header, std::move(payload));
-      return {};
-    case FrameKind::kAck: {
-      MC_ASSIGN_OR_RETURN(const std::uint64_t count, decode_count(as_bytes(payload)));
-      return to_send_.acknowledged(count);
-    }
+    case FrameKind::kRdma:
+      // Who turns to a lane waits for the count.
+      if (heard_.arrived(payload.size()) || is_turn(header)) send_count(from, FrameKind::kAck, 0);
+      return on_message("tcp", header, std::move(payload));
+    case FrameKind::kAck:
+      return on_ack(payload);
     case FrameKind::kJoined: {
       // Or whoever comes in could have us dial wherever its hello says.
       if (!tcp_->connections().dialled(from)) return {Code::kCorrupt, "joined is said by the side that was dialled"};
@@ -223,9 +241,6 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
       return tcp_->on_read(from, header, payload);
     case FrameKind::kDone:
       return tcp_->on_done(header, payload);
-    case FrameKind::kRdma:
-      if (heard_.arrived(payload.size())) send_count(from, FrameKind::kAck, 0);
-      return on_rdma(header, payload);
     case FrameKind::kCancel:
       tcp_->on_cancel(header.request_id);
       return {};
@@ -236,25 +251,42 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
 
 Status RemotePeer::on_rdma(const FrameHeader& header, std::string_view payload) {
   if (!rdma_) return {Code::kCorrupt, "an rdma frame, but there is no rdma here"};
+  MC_ASSIGN_OR_RETURN(const RdmaFrame frame, decode_rdma_frame(header.argument));
+  if (frame >= RdmaFrame::kOpenLane) {
+    if (!lanes_) return {Code::kCorrupt, "a frame about a message lane, which this peer cannot have"};
+    if (frame == RdmaFrame::kTurn) return {};  // it was answered
+    return lanes_->on_frame(frame, header, payload);
+  }
   MC_RETURN_IF_ERROR(rdma_->on_frame(header, payload));
+  if (frame == RdmaFrame::kPorts && lanes_) lanes_->on_remote_ports(rdma_->remote_ports());
   decided(false, rdma_->ready());
   return {};
 }
 
-void RemotePeer::on_message(const FrameHeader& header, std::string payload) {
+Status RemotePeer::on_message(std::string_view transport, const FrameHeader& header, std::string payload) {
+  if (header.kind == FrameKind::kRdma) return on_rdma(header, payload);
+  if (header.kind == FrameKind::kShmOff) {
+    decided(true, false);
+    return {};
+  }
+  on_words(transport, header, std::move(payload));
+  return {};
+}
+
+/// A call, a notify or a reply.
+void RemotePeer::on_words(std::string_view transport, const FrameHeader& header, std::string payload) {
   const std::uint64_t id = header.request_id;
-  if (header.kind == FrameKind::kShmOff) return decided(true, false);
   if (header.kind == FrameKind::kReply) {
     if (header.argument == 0) return calls_.complete(id, std::move(payload));
     return calls_.complete(id, decode_status(header.argument, payload));
   }
-  on_asked(header, std::move(payload));
+  on_asked(transport, header, std::move(payload));
 }
 
-void RemotePeer::on_asked(const FrameHeader& header, std::string payload) {
+void RemotePeer::on_asked(std::string_view transport, const FrameHeader& header, std::string payload) {
   const std::uint64_t id = header.request_id;
   const bool notify = header.kind == FrameKind::kNotify;
-  if (!notify) calls_.counters().received();
+  if (!notify) calls_.counters(transport).received();
   if (!answering_.emplace(id, payload.size()).second) {
     return end_soon({Code::kCorrupt, fmt::format("message {} is asked twice", id)});
   }
@@ -320,6 +352,7 @@ void RemotePeer::end(const Status& why) {
   const std::shared_ptr<RemotePeer> self = shared_from_this();  // the engine drops us in ended()
   const bool was_live = state_ == State::kLive;
   // The connections go first: then no medium touches the memory of the batches that fail next.
+  if (lanes_) lanes_->close();
   if (tcp_) tcp_->close(why, true);
   if (shm_) shm_->close(why);
   if (rdma_) rdma_->close();

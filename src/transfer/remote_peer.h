@@ -9,6 +9,10 @@
 // So nothing that was on the way can reach memory later, when it may hold something else, and no message is lost or
 // heard twice. The epoch is over with its last connection.
 //
+// Between machines with RDMA ports messages go by a message lane (rdma/message_lane.h) while there is one, and by a
+// connection before and after: message_route.h. A lane that is lost is fenced as a connection is. Peers of one host
+// have no lane: where bulk goes by shm, messages go by loopback.
+//
 // Loop thread only.
 #pragma once
 
@@ -27,7 +31,9 @@
 #include "transfer/context.h"
 #include "transfer/cuda/device_landings.h"
 #include "transfer/message_log.h"
+#include "transfer/message_route.h"
 #include "transfer/peer.h"
+#include "transfer/rdma/lane_keeper.h"
 #include "transfer/rdma/rdma_transport.h"
 #include "transfer/shm/shm_transport.h"
 #include "transfer/slice_queue.h"
@@ -57,7 +63,10 @@ inline constexpr std::size_t kFencedUnknownMax = 64;
 /// How long batches wait for shm and rdma before they take tcp.
 inline constexpr Millis kPathsWait{1'000};
 
-class RemotePeer final : public Peer, public std::enable_shared_from_this<RemotePeer>, private Connection::Handler {
+class RemotePeer final : public Peer,
+                         public std::enable_shared_from_this<RemotePeer>,
+                         private Connection::Handler,
+                         private LaneKeeper::User {
  public:
   /// What a peer asks of the engine.
   struct Hooks {
@@ -122,9 +131,17 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   void on_bulk_sent(Connection& from, const FrameHeader& header) override;
   void on_closed(Connection& from, const Status& reason) override;
 
+  void send_lane_frame(RdmaFrame frame, std::uint64_t lane, std::string payload, Code code) override;
+  void on_lane_up() override;
+  Status on_lane_message(const FrameHeader& header, std::string payload) override;
+  void on_lane_lost(std::uint64_t lane, const Status& why) override;
+  [[nodiscard]] bool knows_fenced(std::uint64_t lane) const override;
+
   Status on_tcp_frame(Connection& from, const FrameHeader& header, std::string payload);
-  void on_message(const FrameHeader& header, std::string payload);
-  void on_asked(const FrameHeader& header, std::string payload);
+  Status on_message(std::string_view transport, const FrameHeader& header, std::string payload);
+  void on_words(std::string_view transport, const FrameHeader& header, std::string payload);
+  void on_asked(std::string_view transport, const FrameHeader& header, std::string payload);
+  Status on_ack(std::string_view payload);
   Status on_rdma(const FrameHeader& header, std::string_view payload);
   void send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload);
   void send_message(const FrameHeader& header, std::string payload);
@@ -135,7 +152,9 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   void lose_shm(const Status& why);
   void fence(std::uint64_t connection_id, std::uint8_t rail);
   void send_fences(std::uint8_t avoid_rail);
-  void send_count(Connection& to, FrameKind kind, std::uint64_t id);
+  void to_tcp(std::uint8_t avoid_rail);
+  [[nodiscard]] OutFrame count_frame(FrameKind kind, std::uint64_t id) const;
+  void send_count(Connection& to, FrameKind kind, std::uint64_t id) { to.send(count_frame(kind, id)); }
   [[nodiscard]] Status lost(std::string_view why) const;
   Status on_fence(Connection& from, std::uint64_t connection_id);
   Status on_fenced(std::uint64_t connection_id, std::string_view payload);
@@ -165,8 +184,9 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   std::size_t answering_bytes_ = 0;
   MessageLog to_send_;
   MessageCount heard_;
-  Connection* messenger_ = nullptr;    // carries our messages; null while none does
-  std::uint64_t messenger_fence_ = 0;  // the lost messenger, until it is fenced
+  MessageRoute route_;                 // what carries our messages
+  Connection* messenger_ = nullptr;    // with kTcp and kTurning
+  std::uint64_t messenger_fence_ = 0;  // the lost connection or lane that carried them, until it is fenced
   std::uint8_t messenger_avoids_ = 0;  // its rail
   std::set<std::uint64_t> fences_;     // lost connections that the peer has not fenced yet
   std::deque<std::uint64_t> unknown_;  // fenced by the peer before they were known here
@@ -180,6 +200,7 @@ class RemotePeer final : public Peer, public std::enable_shared_from_this<Remote
   std::unique_ptr<TcpTransport> tcp_;    // once live
   std::unique_ptr<ShmTransport> shm_;    // once there is a unix connection
   std::unique_ptr<RdmaTransport> rdma_;  // once live, if both sides have RDMA ports
+  std::unique_ptr<LaneKeeper> lanes_;    // the same, if both know of lanes and are not on one host
   bool shm_decided_ = false;
   bool rdma_decided_ = false;
 };

@@ -16,6 +16,7 @@ void RemotePeer::lose(Connection& connection, const Status& why) {
   tcp_->counters(link.rail).connection_lost();
   log_debug("transfer: a connection to {} is lost: {}", display_name(), why.message());
   if (messenger_ == &connection) {
+    route_.tcp_lost();
     messenger_ = nullptr;
     messenger_fence_ = link.id;
     messenger_avoids_ = link.rail;
@@ -49,10 +50,10 @@ void RemotePeer::send_fences(std::uint8_t avoid_rail) {
   watch_paths();
 }
 
-void RemotePeer::send_count(Connection& to, FrameKind kind, std::uint64_t id) {
+OutFrame RemotePeer::count_frame(FrameKind kind, std::uint64_t id) const {
   std::array<std::byte, 8> count;
   store_le(count.data(), heard_.total());
-  to.send(OutFrame::make({.kind = kind, .request_id = id}, count));
+  return OutFrame::make({.kind = kind, .request_id = id}, count);
 }
 
 Status RemotePeer::on_fence(Connection& from, std::uint64_t connection_id) {
@@ -64,6 +65,8 @@ Status RemotePeer::on_fence(Connection& from, std::uint64_t connection_id) {
     lose(*lost, why);
   } else if (shm_ && connection_id == shm_link_) {
     if (shm_->open()) lose_shm(why);
+  } else if (lanes_ && connection_id == lanes_->id()) {
+    lanes_->lose({Code::kUnavailable, why.message()});
   } else if (!fences_.contains(connection_id)) {
     unknown_.push_back(connection_id);
     if (unknown_.size() > kFencedUnknownMax) unknown_.pop_front();
@@ -86,8 +89,7 @@ Status RemotePeer::on_fenced(std::uint64_t connection_id, std::string_view paylo
     MC_RETURN_IF_ERROR(to_send_.acknowledged(heard));
     to_send_.rewind();
     messenger_fence_ = 0;
-    messenger_ = &tcp_->connections().steady(messenger_avoids_);
-    send_messages();
+    to_tcp(messenger_avoids_);
   }
   tcp_->begin_again(connection_id);
   if (connection_id == shm_link_) {
@@ -98,6 +100,65 @@ Status RemotePeer::on_fenced(std::uint64_t connection_id, std::string_view paylo
   }
   return {};
 }
+
+// --- Message lanes.
+
+/// Nothing is on any carrier. A lane that came up meanwhile is next.
+void RemotePeer::to_tcp(std::uint8_t avoid_rail) {
+  messenger_ = &tcp_->connections().steady(avoid_rail);
+  route_.to_tcp();
+  send_messages();
+  if (lanes_ && lanes_->up()) on_lane_up();
+}
+
+void RemotePeer::send_lane_frame(RdmaFrame frame, std::uint64_t lane, std::string payload, Code code) {
+  send_message(FrameKind::kRdma, lane, rdma_argument(frame, code), std::move(payload));
+}
+
+void RemotePeer::on_lane_up() {
+  if (route_.carrier() != MessageRoute::Carrier::kTcp) return;  // to_tcp() follows
+  send_message(FrameKind::kRdma, lanes_->id(), rdma_argument(RdmaFrame::kTurn), {});
+  route_.turn();
+}
+
+Status RemotePeer::on_ack(std::string_view payload) {
+  MC_ASSIGN_OR_RETURN(const std::uint64_t count, decode_count(as_bytes(payload)));
+  MC_RETURN_IF_ERROR(to_send_.acknowledged(count));
+  if (!to_send_.settled() || !route_.settled()) return {};
+  messenger_ = nullptr;
+  send_messages();
+  return {};
+}
+
+Status RemotePeer::on_lane_message(const FrameHeader& header, std::string payload) {
+  const std::shared_ptr<RemotePeer> self = shared_from_this();  // the engine may drop us in end()
+  switch (header.kind) {
+    case FrameKind::kCall:
+    case FrameKind::kNotify:
+    case FrameKind::kReply:
+    case FrameKind::kShmOff:
+    case FrameKind::kRdma:
+      if (heard_.arrived(payload.size())) lanes_->send(count_frame(FrameKind::kAck, 0));
+      return on_message("rdma", header, std::move(payload));
+    case FrameKind::kAck:
+      return on_ack(payload);
+    default:
+      return {Code::kCorrupt,
+              fmt::format("a {} frame does not belong on a message lane", frame_kind_name(header.kind))};
+  }
+}
+
+void RemotePeer::on_lane_lost(std::uint64_t lane, const Status& why) {
+  if (why.code() != Code::kUnavailable) return end_soon(why);  // whoever breaks the protocol is not to be trusted
+  if (route_.lane_lost()) {
+    messenger_fence_ = lane;
+    messenger_avoids_ = kOffRails;
+  }
+  fence(lane, kOffRails);
+  send_messages();  // that waited for it
+}
+
+bool RemotePeer::knows_fenced(std::uint64_t lane) const { return std::ranges::find(unknown_, lane) != unknown_.end(); }
 
 void RemotePeer::watch_paths() {
   if (watching_ || state_ != State::kLive) return;

@@ -42,12 +42,12 @@ void LocalPeer::notify(const SliceQueue::BatchPtr& batch) {
 
 void LocalPeer::call(std::uint16_t method, std::string payload, Deadline deadline, CallCallback done) {
   if (calls_.full()) {
-    calls_.counters().failed();
+    calls_.counters("mem").failed();
     return done(Status(Code::kExhausted, fmt::format("{} calls wait for an answer, the most there can be", kCallsMax)));
   }
   const std::uint64_t id = ++last_id_;
-  calls_.add(id, payload.size(), deadline, std::move(done));
-  calls_.counters().received();
+  calls_.add(id, payload.size(), "mem", deadline, std::move(done));
+  calls_.counters("mem").received();
   const bool served = context_.handlers.dispatch(
       handle_, method, std::move(payload),
       [post = post_reply_, handle = handle_, id](Result<std::string> result) { post(handle, id, std::move(result)); },

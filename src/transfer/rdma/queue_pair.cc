@@ -15,9 +15,6 @@
 namespace mooncake::transfer {
 namespace {
 
-/// For each slice the opener posts two operations (moves, gives back), and the server two (binds, invalidates).
-constexpr std::uint32_t kSendDepth = 2 * kEndpointSlicesMax;
-constexpr std::uint32_t kReceiveDepth = kEndpointSlicesMax;
 /// 4.096 us x 2^14 = 67 ms until a packet is sent again, at most 6 times: half a second until a path is given up. Far
 /// above any congestion, and short enough that a slice has time to go another way. 7 would mean for ever to soft-RoCE.
 constexpr std::uint8_t kAckTimeout = 14;
@@ -29,38 +26,46 @@ constexpr std::uint8_t kHops = 64;
 
 }  // namespace
 
-Result<std::unique_ptr<QueuePair>> QueuePair::create(RdmaDevice& device, const RdmaPort& port, Sink& sink) {
+Result<std::unique_ptr<QueuePair>> QueuePair::create(RdmaDevice& device, const RdmaPort& port, Sink& sink,
+                                                     const Room& room) {
   std::unique_ptr<QueuePair> made(new QueuePair(device, port, sink));
-  MC_RETURN_IF_ERROR(made->set_up());
+  MC_RETURN_IF_ERROR(made->set_up(room));
   return made;
 }
 
-Status QueuePair::set_up() {
-  const Verbs& verbs = device_.verbs();
-  completions_ =
-      verbs.create_cq(device_.context(), static_cast<int>(kSendDepth + kReceiveDepth), this, device_.channel(), 0);
-  if (completions_ == nullptr) {
-    return {Code::kExhausted, fmt::format("rdma: {}: ibv_create_cq: {}", device_.name(), errno_text(errno))};
-  }
-  ibv_req_notify_cq(completions_, 0);
+bool QueuePair::create_pair(const Room& room) {
   ibv_qp_init_attr attributes{};
   attributes.qp_context = this;
   attributes.send_cq = completions_;
   attributes.recv_cq = completions_;
-  attributes.cap = {.max_send_wr = kSendDepth,
-                    .max_recv_wr = kReceiveDepth,
+  attributes.cap = {.max_send_wr = room.sends,
+                    .max_recv_wr = room.receives,
                     .max_send_sge = 1,
                     .max_recv_sge = 1,
-                    .max_inline_data = 0};
+                    .max_inline_data = room.inline_bytes};
   attributes.qp_type = IBV_QPT_RC;
-  pair_ = verbs.create_qp(device_.domain(), &attributes);
-  if (pair_ == nullptr) {
+  pair_ = device_.verbs().create_qp(device_.domain(), &attributes);
+  if (pair_ != nullptr) inline_max_ = room.inline_bytes;
+  return pair_ != nullptr;
+}
+
+Status QueuePair::set_up(const Room& room) {
+  const Verbs& verbs = device_.verbs();
+  completions_ =
+      verbs.create_cq(device_.context(), static_cast<int>(room.sends + room.receives), this, device_.channel(), 0);
+  if (completions_ == nullptr) {
+    return {Code::kExhausted, fmt::format("rdma: {}: ibv_create_cq: {}", device_.name(), errno_text(errno))};
+  }
+  ibv_req_notify_cq(completions_, 0);
+  // A device refuses more inline data than it can do; then it has none.
+  if (!create_pair(room) &&
+      (room.inline_bytes == 0 || !create_pair({.sends = room.sends, .receives = room.receives}))) {
     return {Code::kExhausted, fmt::format("rdma: {}: ibv_create_qp: {}", device_.name(), errno_text(errno))};
   }
   ibv_qp_attr init{};
   init.qp_state = IBV_QPS_INIT;
   init.port_num = port_.number;
-  init.qp_access_flags = IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
+  init.qp_access_flags = room.reached ? IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE : 0;
   if (const int error =
           verbs.modify_qp(pair_, &init, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
       error != 0) {
@@ -115,8 +120,8 @@ Status QueuePair::ready_to_send(const RdmaEnd& peer) {
   return {Code::kUnavailable, fmt::format("rdma: {}: to RTS: {}", device_.name(), errno_text(error))};
 }
 
-bool QueuePair::post(ibv_send_wr& work) {
-  work.send_flags |= IBV_SEND_SIGNALED;
+bool QueuePair::post(ibv_send_wr& work, bool signaled) {
+  if (signaled) work.send_flags |= IBV_SEND_SIGNALED;
   ibv_send_wr* bad = nullptr;
   return open() && ibv_post_send(pair_, &work, &bad) == 0;
 }
@@ -159,6 +164,31 @@ bool QueuePair::send(std::uint64_t id, std::uint32_t immediate) {
 bool QueuePair::receive(std::uint64_t id) {
   ibv_recv_wr work{};
   work.wr_id = id;
+  ibv_recv_wr* bad = nullptr;
+  return open() && ibv_post_recv(pair_, &work, &bad) == 0;
+}
+
+bool QueuePair::send(std::uint64_t id, ConstByteSpan bytes, const ibv_mr& region, std::uint32_t immediate,
+                     bool signaled) {
+  ibv_sge piece{reinterpret_cast<std::uintptr_t>(bytes.data()), static_cast<std::uint32_t>(bytes.size()), region.lkey};
+  ibv_send_wr work{};
+  work.wr_id = id;
+  work.opcode = IBV_WR_SEND_WITH_IMM;
+  work.imm_data = ::htonl(immediate);
+  if (!bytes.empty()) {
+    work.sg_list = &piece;
+    work.num_sge = 1;
+    if (bytes.size() <= inline_max_) work.send_flags |= IBV_SEND_INLINE;
+  }
+  return post(work, signaled);
+}
+
+bool QueuePair::receive(std::uint64_t id, ByteSpan into, const ibv_mr& region) {
+  ibv_sge piece{reinterpret_cast<std::uintptr_t>(into.data()), static_cast<std::uint32_t>(into.size()), region.lkey};
+  ibv_recv_wr work{};
+  work.wr_id = id;
+  work.sg_list = &piece;
+  work.num_sge = 1;
   ibv_recv_wr* bad = nullptr;
   return open() && ibv_post_recv(pair_, &work, &bad) == 0;
 }

@@ -1,6 +1,7 @@
 // QueuePair: one end of a reliable connection between two RDMA ports, with a completion queue of its own.
 //
-// The opener reads and writes; the server grants and takes back. Loop thread only.
+// Of an endpoint for bulk the opener reads and writes, the server grants and takes back; over a message lane both send.
+// Loop thread only.
 #pragma once
 
 #include <memory>
@@ -25,8 +26,21 @@ class QueuePair {
     virtual void on_fault(std::string_view what) = 0;
   };
 
+  /// What fits into its queues. For each slice the opener posts two operations (moves, gives back), and the server two
+  /// (binds, invalidates).
+  struct Room {
+    std::uint32_t sends = 2 * kEndpointSlicesMax;
+    std::uint32_t receives = kEndpointSlicesMax;
+    std::uint32_t inline_bytes = 0;  ///< wanted; see inline_max()
+    bool reached = true;             ///< the peer may read and write what it has a key of
+  };
+
   /// @return kExhausted or kUnavailable when the device has no room for one. `sink` must outlive close().
-  static Result<std::unique_ptr<QueuePair>> create(RdmaDevice& device, const RdmaPort& port, Sink& sink);
+  static Result<std::unique_ptr<QueuePair>> create(RdmaDevice& device, const RdmaPort& port, Sink& sink,
+                                                   const Room& room);
+  static Result<std::unique_ptr<QueuePair>> create(RdmaDevice& device, const RdmaPort& port, Sink& sink) {
+    return create(device, port, sink, Room());
+  }
   ~QueuePair() { close(); }
   QueuePair(const QueuePair&) = delete;
   QueuePair& operator=(const QueuePair&) = delete;
@@ -46,6 +60,13 @@ class QueuePair {
   bool send(std::uint64_t id, std::uint32_t immediate);
   /// Room for one `immediate`.
   bool receive(std::uint64_t id);
+  /// Sends `bytes`, which may be none, with `immediate`. The bytes may be used again after the completion, or that of a
+  /// later operation; unless something goes wrong there is one only if it is `signaled`.
+  bool send(std::uint64_t id, ConstByteSpan bytes, const ibv_mr& region, std::uint32_t immediate, bool signaled);
+  /// Room for that at the other end: the device's until its completion, or close().
+  bool receive(std::uint64_t id, ByteSpan into, const ibv_mr& region);
+  /// Bytes that a send() may copy into the queue, so that the device need not fetch them: as many as were wanted, or 0.
+  [[nodiscard]] std::uint32_t inline_max() const { return inline_max_; }
   /// Lets the other end, through this queue pair only, read or write `memory` by `key`, from its completion on.
   bool bind(std::uint64_t id, ibv_mw* window, std::uint32_t key, ByteSpan memory, const Registration& registration,
             bool write);
@@ -65,10 +86,11 @@ class QueuePair {
  private:
   QueuePair(RdmaDevice& device, const RdmaPort& port, Sink& sink) : device_(device), port_(port), sink_(sink) {}
 
-  Status set_up();
+  Status set_up(const Room& room);
+  bool create_pair(const Room& room);
   Status ready_to_receive(const RdmaEnd& peer);
   Status ready_to_send(const RdmaEnd& peer);
-  bool post(ibv_send_wr& work);
+  bool post(ibv_send_wr& work, bool signaled = true);
 
   RdmaDevice& device_;
   const RdmaPort port_;
@@ -76,6 +98,7 @@ class QueuePair {
   ibv_cq* completions_ = nullptr;
   ibv_qp* pair_ = nullptr;
   RdmaEnd end_;
+  std::uint32_t inline_max_ = 0;
 };
 
 }  // namespace mooncake::transfer

@@ -1,6 +1,7 @@
-// What two RDMA transports say to each other, in frames of kind rdma on the control connection. Pure; no I/O.
+// What two RDMA transports say to each other, in frames of kind rdma, which travel as messages do. Pure; no I/O.
 //
-// The frame's argument is: bits 0-7 RdmaFrame, bits 8-15 Code (broken, done), the rest 0. Payloads, little-endian:
+// The frame's argument is: bits 0-7 RdmaFrame, bits 8-15 Code (broken, done, lane_refused), the rest 0. Payloads,
+// little-endian:
 //
 //   port     16 bytes gid, u16 lid, u8 mtu (1 to 5: 256 to 4096 bytes), u8 link (1 InfiniBand, 2 Ethernet), u8 up,
 //            3 bytes zero
@@ -16,6 +17,12 @@
 //   granted  u64 address, u32 key, u32 ticket: what the opener may now read, or write, with one operation on the
 //            endpoint, which it ends by sending the ticket as immediate data
 //   done     text: how a grant ended; see grant_server.h
+//
+// To peers whose hello has kFeatureMessageLanes only; see message_lane.h:
+//
+//   open_lane     as open; request id = lane, which the opener draws at random. Answered by lane_opened, or
+//   lane_refused lane_opened   as opened lane_refused  text: why there is none turn          empty: what follows comes
+//   by the lane. Answered at once by ack (frame.h)
 //
 // Every function here is total: any bytes give a value or a Status, and none reads outside what it was given.
 #pragma once
@@ -41,8 +48,12 @@ enum class RdmaFrame : std::uint8_t {
   kGrantWrite = 7,
   kGranted = 8,
   kDone = 9,
+  kOpenLane = 10,
+  kLaneOpened = 11,
+  kLaneRefused = 12,
+  kTurn = 13,
 };
-inline constexpr std::uint8_t kRdmaFrameLast = 9;
+inline constexpr std::uint8_t kRdmaFrameLast = 13;
 
 /// Ports of one engine: the largest servers have 8 for the GPUs and a few more.
 inline constexpr std::size_t kRdmaPortsMax = 16;
@@ -90,7 +101,7 @@ struct RdmaGranted {
 std::uint32_t rdma_argument(RdmaFrame frame, Code code = Code::kOk);
 /// @return kCorrupt for a frame that this version does not know.
 Result<RdmaFrame> decode_rdma_frame(std::uint32_t argument);
-/// The Status that a broken or done frame carries.
+/// The Status that a broken, done or lane_refused frame carries.
 Status decode_rdma_status(std::uint32_t argument, std::string_view text);
 
 std::string encode_rdma_ports(const std::vector<RdmaAddress>& ports);

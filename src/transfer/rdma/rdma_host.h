@@ -73,6 +73,8 @@ class RdmaHost {
   /// A place for one more endpoint, whose id is new; takes it from an idle one at kEndpointsOpenMax.
   /// @return kExhausted if all carry something.
   Result<std::uint64_t> take_place(User& user);
+  /// No place is free: the next one is somebody else's.
+  [[nodiscard]] bool full() const { return endpoints_.full(); }
   void use_place(std::uint64_t endpoint) { endpoints_.use(endpoint); }
   void free_place(std::uint64_t endpoint);
 

@@ -91,7 +91,7 @@ class RdmaPeersWithPorts : public testing::Test {
 
 TEST_F(RdmaPeersWithPorts, PeerThatOpensNothingHoldsNoMemory) {
   say_ports();
-  Later<Status> done = submit(Op::kWrite, in(Millis(300)));
+  Later<Status> done = submit(Op::kWrite, in(Seconds(1)));
   heard(RdmaFrame::kOpen);
   EXPECT_EQ(done.get().code(), Code::kDeadlineExceeded);
   EXPECT_TRUE(unregister().get());
@@ -99,7 +99,7 @@ TEST_F(RdmaPeersWithPorts, PeerThatOpensNothingHoldsNoMemory) {
 
 TEST_F(RdmaPeersWithPorts, PeerThatGrantsNothingHoldsNoMemoryAndGetsALateGrantBack) {
   say_ports();
-  Later<Status> done = submit(Op::kRead, in(Millis(500)));
+  Later<Status> done = submit(Op::kRead, in(Seconds(1)));
   say_opened();
   const std::uint64_t slice = heard(RdmaFrame::kGrantRead).header.request_id;
   EXPECT_EQ(done.get().code(), Code::kDeadlineExceeded);

@@ -375,8 +375,13 @@ Status RdmaTransport::on_frame(const FrameHeader& header, std::string_view paylo
       return on_granted(id, bytes);
     case RdmaFrame::kDone:
       return on_done(id, decode_rdma_status(header.argument, payload), (header.flags & kFlagOtherTransport) != 0);
+    case RdmaFrame::kOpenLane:
+    case RdmaFrame::kLaneOpened:
+    case RdmaFrame::kLaneRefused:
+    case RdmaFrame::kTurn:
+      break;
   }
-  return {};
+  return {Code::kCorrupt, "not a frame about bulk"};
 }
 
 }  // namespace mooncake::transfer

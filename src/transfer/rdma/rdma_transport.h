@@ -45,6 +45,8 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
 
   /// The peer has said which ports it has.
   [[nodiscard]] bool ready() const { return rails_.known(); }
+  /// Those, as it said last.
+  [[nodiscard]] const std::vector<RdmaAddress>& remote_ports() const { return rails_.remote(); }
   /// True if there is a rail for it now. Whether its memory can be registered shows later.
   [[nodiscard]] bool carries(const Slice& /*slice*/) const { return rails_.any_up(); }
 

@@ -101,7 +101,8 @@ class CallCounters {
   void failed() { failed_.add(); }
   void answered(Nanos took) { latency_.observe(took); }
   [[nodiscard]] Snapshot snapshot() const {
-    return {.peer = labels_.peer,
+    return {.transport = labels_.transport,
+            .peer = labels_.peer,
             .calls_received = received_.value(),
             .calls_failed = failed_.value(),
             .latency = latency_.snapshot()};

@@ -35,8 +35,9 @@ struct BatchStats {
   LatencyCounts latency;             ///< of those that succeeded: submit() to the end
 };
 
-/// Messages to and from one peer.
+/// Messages to and from one peer, by what they went by first; a call's answer may take another way.
 struct CallStats {
+  std::string transport;  ///< "tcp", "rdma", or "mem" within this engine
   std::string peer;
   std::uint64_t calls_received = 0;  ///< that the peer made
   std::uint64_t calls_failed = 0;    ///< of this engine: no answer, or a failure
