@@ -41,10 +41,11 @@ struct SliceRule {
 inline constexpr SliceRule kRdmaSlices{
     .bytes = 256u << 10, .time = Micros(40), .bytes_min = 64u << 10, .bytes_max = 1u << 20};
 
-/// 1 MiB in 1 ms is 1 GB/s, a NIC of 10 Gb/s, and long against the system calls and wakeups of a frame. 256 KiB is
-/// right for 2 Gb/s.
+/// 1 MiB in 1 ms is 1 GB/s, a NIC of 10 Gb/s, and long against the system calls and wakeups of a frame. Never shorter:
+/// two processes that shared two cores with ten others looked like slow rails, and moved half as much by slices of 256
+/// KiB as by these.
 inline constexpr SliceRule kTcpSlices{
-    .bytes = 1u << 20, .time = Millis(1), .bytes_min = 256u << 10, .bytes_max = kSliceBytesMax};
+    .bytes = 1u << 20, .time = Millis(1), .bytes_min = 1u << 20, .bytes_max = kSliceBytesMax};
 
 /// The length of the next slice of what stays on this host, `rest` > 0 bytes: there is one way and nothing to measure.
 /// 1 to 2 MiB: a thread that copies takes a MiB at a time, so nothing shorter is served earlier; that takes some 80 us,
