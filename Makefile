@@ -26,8 +26,10 @@ test-asan:  ## unit and integration tests with address and undefined-behaviour s
 test-tsan:  ## the same with the thread sanitizer
 	@tools/setup --tests && tools/test tsan
 
-test-soak:  ## the transfer engine while everything around it breaks, SOAK_SECONDS long (default 600)
-	@tools/setup --tests && tools/compile release transfer_soak && build/release/bin/transfer_soak $(or $(SOAK_SECONDS),600)
+test-soak:  ## the transfer engine while everything breaks: SOAK_SECONDS (default 600), a sixth of it with mac and with tls
+	@tools/setup --tests && tools/compile release transfer_soak && seconds=$(or $(SOAK_SECONDS),600) && \
+		for run in "$$seconds plain" "$$((seconds / 6 + 1)) mac" "$$((seconds / 6 + 1)) tls"; do \
+		build/release/bin/transfer_soak $$run || exit 1; done
 
 test-rdma:  ## the transfer engine over soft-RoCE, in a guest of QEMU; no RDMA hardware is needed
 	@tools/setup --rdma && tools/rdma/test

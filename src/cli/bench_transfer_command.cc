@@ -1,5 +1,5 @@
-// `mooncake bench transfer`: how fast the transfer engine is between two processes of this machine, and with a file,
-// beside what the machine can do: a sweep, then rounds of our figures and their baselines in turn
+// `mooncake bench transfer`: how fast the transfer engine is between two processes of this machine, with a file,
+// and with a GPU, beside what the machine can do: a sweep, then rounds of our figures and their baselines in turn
 // (bench_transfer/targets.h).
 #include <fmt/core.h>
 
@@ -42,6 +42,12 @@ struct Disk {
   std::string why_no_file;
   std::optional<Fio> fio;
   std::string why_no_fio;
+};
+
+/// The GPU, as far as there is one. Made before the engines that have its memory, to outlive them.
+struct Gpu {
+  std::unique_ptr<BenchGpu> memory;
+  std::string why_not;
 };
 
 bool wanted(const SweepPlan& plan, std::string_view transport) {
@@ -92,8 +98,23 @@ Disk make_disk(const Invocation& invocation, const SweepPlan& plan) {
   return disk;
 }
 
+Gpu find_gpu(const SweepPlan& plan, std::uint64_t bytes) {
+  Gpu gpu;
+  if (!wanted(plan, "cuda")) return gpu;
+  auto opened = BenchGpu::open(bytes);
+  if (!opened.ok()) {
+    gpu.why_not = opened.status().message();
+  } else if ((*opened)->simulated()) {
+    gpu.why_not = fmt::format("no GPU: the driver is a test double ({})", (*opened)->name());
+  } else {
+    gpu.memory = std::move(*opened);
+  }
+  if (!gpu.why_not.empty()) fmt::print(stderr, "cuda: not measured: {}\n", gpu.why_not);
+  return gpu;
+}
+
 /// A client for each transport of the plan, and with tcp for each way to prove oneself, all with memory of their own.
-/// Null: not asked for, or there is no file.
+/// Null: not asked for, or there is no file or GPU.
 struct Clients {
   std::unique_ptr<TransferClient> mem;
   std::unique_ptr<TransferClient> shm;
@@ -101,9 +122,12 @@ struct Clients {
   std::unique_ptr<TransferClient> mac;
   std::unique_ptr<TransferClient> tls;
   std::unique_ptr<TransferClient> file;
+  std::unique_ptr<TransferClient> cuda;
+  std::unique_ptr<TransferClient> cuda_inside;  ///< local memory is the GPU's, too
 
   [[nodiscard]] TransferClient* of(std::string_view transport) const {
     if (transport == "file") return file.get();
+    if (transport == "cuda") return cuda.get();
     return transport == "mem" ? mem.get() : transport == "shm" ? shm.get() : tcp.get();
   }
 };
@@ -119,7 +143,7 @@ Status connect_with_proofs(const Peers& peers, const BenchCredentials& credentia
 }
 
 Result<Clients> connect(const SweepPlan& plan, const Peers& peers, const BenchCredentials& credentials,
-                        const Disk& disk, std::uint64_t bytes) {
+                        const Disk& disk, const Gpu& gpu, std::uint64_t bytes) {
   const std::string& endpoint = peers.serve.endpoint();
   Clients clients;
   if (wanted(plan, "mem")) {
@@ -135,7 +159,13 @@ Result<Clients> connect(const SweepPlan& plan, const Peers& peers, const BenchCr
   if (disk.file) {
     MC_ASSIGN_OR_RETURN(clients.file, TransferClient::open_file(disk.file->path(), disk.file->bytes()));
   }
-  for (TransferClient* client : {clients.mem.get(), clients.shm.get(), clients.tcp.get(), clients.file.get()}) {
+  if (gpu.memory) {
+    MC_ASSIGN_OR_RETURN(clients.cuda, TransferClient::open_gpu(gpu.memory->memory()));
+    MC_ASSIGN_OR_RETURN(clients.cuda_inside, TransferClient::open_gpu(gpu.memory->memory()));
+    MC_RETURN_IF_ERROR(clients.cuda_inside->use_gpu(gpu.memory->other_memory()));
+  }
+  for (TransferClient* client :
+       {clients.mem.get(), clients.shm.get(), clients.tcp.get(), clients.file.get(), clients.cuda.get()}) {
     if (client != nullptr) MC_RETURN_IF_ERROR(client->allocate_local(bytes));
   }
   return clients;
@@ -166,8 +196,10 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
   MC_ASSIGN_OR_RETURN(const BenchCredentials credentials, BenchCredentials::create());
   MC_ASSIGN_OR_RETURN(Peers peers, start_peers(invocation, plan, credentials, bytes));
   const Disk disk = make_disk(invocation, plan);
-  MC_ASSIGN_OR_RETURN(const Clients clients, connect(plan, peers, credentials, disk, bytes));
-  constexpr std::size_t kStepsARound = 6;
+  const Gpu gpu = find_gpu(plan, bytes);
+  if (gpu.memory) report.settings["gpu"] = gpu.memory->name();
+  MC_ASSIGN_OR_RETURN(const Clients clients, connect(plan, peers, credentials, disk, gpu, bytes));
+  constexpr std::size_t kStepsARound = 7;
   Progress bar(plan.transports.size() * plan.shapes().size() + rounds_count * kStepsARound);
   const auto progress = [&bar](std::string_view what) { bar.step(what); };
   for (const std::string& transport : plan.transports) {
@@ -188,7 +220,11 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
                  .why_no_iperf3 = peers.why_no_iperf3,
                  .proofs = proof_peers(clients, peers),
                  .fio = disk.fio ? &*disk.fio : nullptr,
-                 .why_no_fio = disk.why_no_fio},
+                 .why_no_fio = disk.why_no_fio,
+                 .gpu = gpu.memory.get(),
+                 .why_no_gpu = gpu.why_not,
+                 .cuda = clients.cuda.get(),
+                 .cuda_inside = clients.cuda_inside.get()},
                 plan.cell);
   for (std::size_t i = 0; i < rounds_count; ++i) MC_RETURN_IF_ERROR(rounds.run(progress));
   if (rounds_count == 0) return {};
@@ -202,7 +238,7 @@ Status measure(const Invocation& invocation, const SweepPlan& plan, TransferRepo
 int run_bench_transfer_command(const Invocation& invocation) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error code, not a signal
   const Config& config = invocation.config;
-  auto plan = sweep_plan(config, kSection, {"mem", "shm", "tcp", "file"});
+  auto plan = sweep_plan(config, kSection, {"mem", "shm", "tcp", "file", "cuda"});
   if (!plan.ok()) return (void)fail(plan.status()), kExitUsage;
   TransferReport report{
       .benchmark = "transfer", .settings = sweep_settings(config, kSection), .sweep = {}, .targets = {}, .rounds = {}};

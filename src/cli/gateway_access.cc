@@ -6,7 +6,7 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
-#include "cli/text_file.h"
+#include "base/text_file.h"
 #include "cli/up/cluster_file.h"
 #include "net/http_client.h"
 

@@ -156,16 +156,27 @@ void add_auth(Table& table) {
                 "tls: bulk between processes of one user on one machine may go by shared memory, past TLS.");
 }
 
+void add_topology(Table& table) {
+  table.text("topology", "",
+             "File that says which network devices are near which memory (docs/transfer.md), for the choice of rails; "
+             "empty: discovered, where there is a choice.");
+}
+
+void add_rails(Table& table) {
+  table.text(
+      "rails", "",
+      "Endpoints on further network interfaces, with commas between (10.0.1.5:0,10.0.2.5:0): transfers spread over "
+      "them, and go on when one fails.");
+  add_topology(table);
+}
+
 /// What every process of a cluster has.
 void add_process(Table& table, std::string_view name) {
   table.text("name", name, "The process's name, unique in the cluster.");
   table.text("listen", "127.0.0.1:0", "Where its transfer engine listens; port 0 takes a free one.");
   table.text("cluster_id", "default", "Processes with another cluster id are refused.");
   add_auth(table);
-  table.text(
-      "rails", "",
-      "Endpoints on further network interfaces, with commas between (10.0.1.5:0,10.0.2.5:0): transfers spread over "
-      "them, and go on when one fails.");
+  add_rails(table);
   table.text("rdma_devices", "auto",
              "RDMA devices for bulk between hosts: auto (all there are), none, or names as in mlx5_0,mlx5_1.");
   table.text("log_file", "", "Where the log goes; empty: standard error.");
@@ -202,6 +213,7 @@ void add_trace_file(Table& table) {
 void add_transfer_client(Table& table) {
   table.text("peer", "", "Endpoint of a `transfer serve`, \"127.0.0.1:7100\".");
   add_transfer_end(table, "transfer-client");
+  add_topology(table);
 }
 
 void add_copy(Table& table) {
@@ -228,6 +240,7 @@ void add_transfer(Table& table) {
   table.integer("seed", "1", 0, 9.0e18, "Of the noise in it: the same one gives the same bytes.");
   table.integer("ready_fd", "-1", -1, 1'000'000, "Descriptor that gets the line of JSON, too; -1: none.");
   add_transfer_end(table, "transfer-serve");
+  add_rails(table);
 
   table.section("transfer_read");
   add_copy(table);
@@ -244,7 +257,7 @@ void add_transfer(Table& table) {
   add_trace_file(table);
 
   table.section("bench_transfer");
-  add_sweep(table, "mem,shm,tcp,file");
+  add_sweep(table, "mem,shm,tcp,file,cuda");
   table.text("directory", ".",
              "Where the file of transport `file` is while it is measured: 1 GiB, or more if the sweep needs it. It "
              "should be on a disk.");

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "cli/text_file.h"
+#include "base/text_file.h"
 #include "kvcache/cost_profile_json.h"
 
 namespace mooncake::cli {

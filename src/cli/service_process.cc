@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "cli/auth_options.h"
+#include "cli/rail_options.h"
 #include "cli/transfer_metrics.h"
 #include "transfer/fd.h"
 
@@ -50,17 +51,6 @@ Status check_master(std::string_view master) {
 
 std::string key(std::string_view section, std::string_view name) { return fmt::format("{}.{}", section, name); }
 
-/// "a,b" as a and b; nothing as no items.
-std::vector<std::string> split_list(std::string_view text) {
-  std::vector<std::string> items;
-  while (!text.empty()) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    items.emplace_back(text.substr(0, comma));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return items;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ServiceProcess>> ServiceProcess::create(const Config& config, std::string_view section) {
@@ -78,7 +68,7 @@ Result<std::unique_ptr<ServiceProcess>> ServiceProcess::create(const Config& con
   transfer.node_name = text("name");
   transfer.cluster_id = text("cluster_id");
   transfer.auth = auth_config(config, section);
-  transfer.rails = split_list(text("rails"));
+  set_rails(config, section, transfer);
   transfer.rdma_devices = text("rdma_devices");
   MC_ASSIGN_OR_RETURN(process->transfer_, transfer::TransferEngine::create(std::move(transfer), *process->loop_));
   export_transfer_stats(*process->transfer_, process->metrics_);

@@ -8,7 +8,7 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
-#include "cli/text_file.h"
+#include "base/text_file.h"
 
 namespace mooncake::cli {
 namespace {

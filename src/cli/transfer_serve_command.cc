@@ -8,6 +8,7 @@
 
 #include "cli/auth_options.h"
 #include "cli/json_output.h"
+#include "cli/rail_options.h"
 #include "cli/tool_commands.h"
 #include "cli/transfer/segment_service.h"
 #include "net/event_loop.h"
@@ -37,6 +38,7 @@ Status serve(const Config& config) {
   options.listen = config.text("transfer_serve.listen");
   options.node_name = config.text("transfer_serve.name");
   options.auth = auth_config(config, "transfer_serve");
+  set_rails(config, "transfer_serve", options);
   MC_ASSIGN_OR_RETURN(const std::unique_ptr<transfer::TransferEngine> engine,
                       transfer::TransferEngine::create(std::move(options)));
   MC_ASSIGN_OR_RETURN(const SegmentDescription segment,

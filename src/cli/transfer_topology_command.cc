@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "cli/json_output.h"
-#include "cli/text_file.h"
 #include "cli/tool_commands.h"
 #include "transfer/topology/discover_topology.h"
+#include "transfer/topology/topology_file.h"
 #include "transfer/topology/topology_json.h"
 
 namespace mooncake::cli {
@@ -15,14 +15,6 @@ namespace {
 
 using transfer::LocationDevices;
 using transfer::Topology;
-
-Result<Topology> wanted_topology(const std::string& file) {
-  if (file.empty()) return transfer::discover_topology();
-  MC_ASSIGN_OR_RETURN(const std::string text, read_text_file(file, transfer::kTopologyBytesMax, "topology"));
-  auto parsed = transfer::parse_topology(text);
-  if (!parsed.ok()) return parsed.status().annotate(file);
-  return parsed;
-}
 
 std::string shown(const std::vector<std::string>& devices) {
   return devices.empty() ? "-" : fmt::format("{}", fmt::join(devices, " "));
@@ -47,7 +39,8 @@ void print(const Topology& topology) {
 }  // namespace
 
 int run_transfer_topology(const Invocation& invocation) {
-  const auto topology = wanted_topology(invocation.config.text("transfer.topology"));
+  const std::string& file = invocation.config.text("transfer.topology");
+  const auto topology = file.empty() ? transfer::discover_topology() : transfer::read_topology_file(file);
   if (!topology.ok()) return fail(topology.status());
   const std::string& json = invocation.config.text("transfer.json");
   if (json != kJsonToStdout) print(*topology);

@@ -12,6 +12,7 @@
 #include "transfer/cuda/device_pointer.h"
 #include "transfer/frame.h"
 #include "transfer/handler_table.h"
+#include "transfer/rail/nearness.h"
 #include "transfer/rdma/rdma_host.h"
 #include "transfer/segment_table.h"
 #include "transfer/shm/pool_set.h"
@@ -53,8 +54,12 @@ struct Context {
   PoolSet pools;
   CopyCrew copy_crew{CopyCrew::size_here()};  ///< of all peers; loop thread only
   LazyCudaHost cuda;
-  std::unique_ptr<RdmaHost> rdma;  ///< null: no RDMA; set before the loop starts, used on it
-  Hello hello;                     ///< ours; complete before the first connection
+  std::unique_ptr<RdmaHost> rdma;      ///< null: no RDMA; set before the loop starts, used on it
+  std::unique_ptr<Nearness> nearness;  ///< null: all rails are equally near; as rdma
+  Hello hello;                         ///< ours; complete before the first connection
+
+  /// For RailWeights.
+  [[nodiscard]] Distances* distances() const { return nearness ? nearness->distances() : nullptr; }
 
   /// TransferEngine::register_memory. From any thread.
   Result<SegmentHandle> register_memory(ByteSpan memory, MemoryKind kind, Access access) {

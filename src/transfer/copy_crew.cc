@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
+#include "base/log.h"
 #include "transfer/fd.h"
 
 namespace mooncake::transfer {
@@ -55,7 +57,8 @@ CopyCrew::~CopyCrew() {
 }
 
 void CopyCrew::copy(std::span<CopyPiece> pieces) {
-  while (helpers_.size() + 1 < std::min(size_, pieces.size())) helpers_.emplace_back([this] { work(); });
+  while (helpers_.size() + 1 < std::min(size_, pieces.size()) && add_helper()) {
+  }
   MutexLock lock(mutex_);
   pieces_ = pieces;
   for (std::size_t i = 1; i < pieces.size(); ++i) more_.notify_one();
@@ -66,6 +69,18 @@ void CopyCrew::copy(std::span<CopyPiece> pieces) {
     --running_;
   }
   while (running_ > 0) done_.wait(mutex_);
+}
+
+/// @return false if the system lets this process have no more threads: then those that there are copy all.
+bool CopyCrew::add_helper() {
+  try {
+    helpers_.emplace_back([this] { work(); });
+    return true;
+  } catch (const std::system_error& error) {
+    size_ = helpers_.size() + 1;
+    log_warn("transfer: {} threads copy, not more: {}", size_, error.what());
+    return false;
+  }
 }
 
 void CopyCrew::work() {

@@ -51,7 +51,9 @@ class CopyCrew {
   void work() EXCLUDES(mutex_);
   CopyPiece* take() REQUIRES(mutex_);
 
-  const std::size_t size_;
+  bool add_helper();
+
+  std::size_t size_;
   std::vector<std::thread> helpers_;
   Mutex mutex_;
   CondVar more_;

@@ -55,6 +55,8 @@ Status Core::start() {
     MC_ASSIGN_OR_RETURN(context_.rdma, RdmaHost::open(config.rdma_devices, context_.segments, context_.pools));
   }
   if (context_.rdma) hello.features |= kFeatureRdma | kFeatureMessageLanes;
+  const bool choice = !hello.rails.empty() || (context_.rdma && context_.rdma->ports().size() > 1);
+  MC_ASSIGN_OR_RETURN(context_.nearness, Nearness::find(config.topology, choice));
   MC_ASSIGN_OR_RETURN(self_, directory_.add(hello.listen));
   context_.loop->start();
   started_ = true;

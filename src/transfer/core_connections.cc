@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/log.h"
@@ -38,7 +39,10 @@ void Core::accept_all(net::FdWatch& listener, bool unix_socket) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       break;
     }
-    if (handshakes_.size() >= kHandshakesMax) continue;  // closed at once
+    if (unix_socket && !peer_process(socket.get()).ok()) continue;  // another user's: abstract names are open to all
+    const auto alike = std::ranges::count_if(
+        handshakes_, [&](const HandshakePtr& one) { return (one->role() == ConnectionRole::kShm) == unix_socket; });
+    if (static_cast<std::size_t>(alike) >= kHandshakesMax) continue;  // closed at once
     if (!unix_socket) {
       set_no_delay(socket.get());
       set_keep_alive(socket.get());

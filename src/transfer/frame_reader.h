@@ -46,8 +46,6 @@ class FrameReader {
   /// The next bytes of the stream.
   Status consume(ConstByteSpan bytes);
 
-  /// True while bytes land in memory that on_bulk() named.
-  [[nodiscard]] bool landing_in_place() const { return state_ == State::kBulk && at_ != nullptr; }
   /// The rest of the current bulk payload is thrown away: its place is not to be touched any more.
   void divert() { at_ = nullptr; }
 

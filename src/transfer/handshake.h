@@ -41,6 +41,7 @@ class Handshake final : public std::enable_shared_from_this<Handshake>, private 
   /// Ends it without a word.
   void cancel();
 
+  [[nodiscard]] ConnectionRole role() const { return role_; }
   [[nodiscard]] const std::shared_ptr<Connection>& connection() const { return connection_; }
   /// Complete once the hellos are exchanged.
   [[nodiscard]] const Link& link() const { return link_; }

@@ -112,7 +112,7 @@ bool RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
     store_le(session.data(), session_);
     connection->send(OutFrame::make({.kind = FrameKind::kJoined}, session));
   }
-  tcp_->connections().add(std::move(connection), link);
+  tcp_->add(std::move(connection), link);
   return true;
 }
 
@@ -182,7 +182,10 @@ void RemotePeer::ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std
 }
 
 void RemotePeer::reply(std::uint64_t request_id, Result<std::string> result) {
-  --answering_;
+  const auto asked = answering_.find(request_id);
+  if (asked == answering_.end()) return;
+  answering_bytes_ -= asked->second;
+  answering_.erase(asked);
   if (result.ok() && result->size() > kMessageBytesMax) {
     result = Status(Code::kInternal,
                     fmt::format("the reply has {} bytes, at most {} can be sent", result->size(), kMessageBytesMax));
@@ -219,6 +222,8 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
     case FrameKind::kAck:
       return on_ack(payload);
     case FrameKind::kJoined: {
+      // Or whoever comes in could have us dial wherever its hello says.
+      if (!tcp_->connections().dialled(from)) return {Code::kCorrupt, "joined is said by the side that was dialled"};
       MC_ASSIGN_OR_RETURN(const std::uint64_t session, decode_count(as_bytes(payload)));
       if (!is_with(session)) {
         end(lost("it has lost this engine meanwhile"));
@@ -275,24 +280,30 @@ void RemotePeer::on_words(std::string_view transport, const FrameHeader& header,
     if (header.argument == 0) return calls_.complete(id, std::move(payload));
     return calls_.complete(id, decode_status(header.argument, payload));
   }
+  on_asked(transport, header, std::move(payload));
+}
+
+void RemotePeer::on_asked(std::string_view transport, const FrameHeader& header, std::string payload) {
+  const std::uint64_t id = header.request_id;
   const bool notify = header.kind == FrameKind::kNotify;
   if (!notify) calls_.counters(transport).received();
-  ++answering_;
-  if (answering_ > kAnsweringMax) {
-    return reply(id, Status(Code::kExhausted, fmt::format("{} calls wait for an answer already", kAnsweringMax)));
+  if (!answering_.emplace(id, payload.size()).second) {
+    return end_soon({Code::kCorrupt, fmt::format("message {} is asked twice", id)});
   }
-  Responder::Send send = [](const Result<std::string>&) {};
-  if (!notify) {
-    send = [post = hooks_.post_reply, handle = handle_, id](Result<std::string> result) {
-      post(handle, id, std::move(result));
-    };
+  answering_bytes_ += payload.size();
+  if (answering_.size() > kAnsweringMax || answering_bytes_ > kAnsweringBytesMax) {
+    return reply(id, Status(Code::kExhausted, fmt::format("{} calls with {} bytes wait for an answer already",
+                                                          answering_.size() - 1, answering_bytes_ - payload.size())));
   }
+  // A notify is delivered when its handler lets go of the responder; what it says about it goes nowhere.
+  Responder::Send send = [post = hooks_.post_reply, handle = handle_, id, notify](Result<std::string> result) {
+    post(handle, id, notify ? std::string() : std::move(result));
+  };
   if (!context_.handlers.dispatch(handle_, header.argument, std::move(payload), std::move(send),
                                   context_.callbacks_here())) {
     return reply(id, Status(Code::kUnsupported, fmt::format("{} has no handler for method {}",
                                                             context_.config.node_name, header.argument)));
   }
-  if (notify) reply(id, std::string());  // delivered; what the handler says about it goes nowhere
 }
 
 std::byte* RemotePeer::on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) {

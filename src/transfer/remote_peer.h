@@ -16,6 +16,8 @@
 // Loop thread only.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <deque>
 #include <functional>
 #include <memory>
@@ -43,6 +45,8 @@ namespace mooncake::transfer {
 /// Calls of one peer that wait for their handler's answer. Above the callers' own limit, because callers give up at
 /// their deadline and handlers do not know.
 inline constexpr std::size_t kAnsweringMax = 8192;
+/// Payloads of calls and notifies that wait for their handler, of one peer: as much as callers let wait on their side.
+inline constexpr std::size_t kAnsweringBytesMax = 64u << 20;
 /// Messages that wait to be sent or acknowledged. A peer that is this far behind is asked for nothing more.
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
 /// All messages that are kept for a peer, answers to its calls included: a peer that does not acknowledge what it reads
@@ -136,6 +140,7 @@ class RemotePeer final : public Peer,
   Status on_tcp_frame(Connection& from, const FrameHeader& header, std::string payload);
   Status on_message(std::string_view transport, const FrameHeader& header, std::string payload);
   void on_words(std::string_view transport, const FrameHeader& header, std::string payload);
+  void on_asked(std::string_view transport, const FrameHeader& header, std::string payload);
   Status on_ack(std::string_view payload);
   Status on_rdma(const FrameHeader& header, std::string_view payload);
   void send_message(FrameKind kind, std::uint64_t id, std::uint32_t argument, std::string payload);
@@ -174,7 +179,9 @@ class RemotePeer final : public Peer,
   std::uint64_t their_session_ = 0;                  // 0: not known yet
   Hello hello_;
   std::uint64_t last_id_ = 0;
-  std::size_t answering_ = 0;  // calls of the peer that wait for an answer of ours
+  // Calls and notifies of the peer whose handler has not answered, or let go of them, and their bytes.
+  absl::flat_hash_map<std::uint64_t, std::size_t> answering_;
+  std::size_t answering_bytes_ = 0;
   MessageLog to_send_;
   MessageCount heard_;
   MessageRoute route_;                 // what carries our messages

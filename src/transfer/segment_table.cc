@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace mooncake::transfer {
@@ -50,6 +51,7 @@ Result<SegmentHandle> SegmentTable::add(Entry entry) {
   if (generation_next_ == 0) ++generation_next_;  // 0 is SegmentHandle{}, which names nothing
   entry.generation = generation_next_++;
   entry.live = true;
+  if (entry.begin != nullptr) memory_.add({entry.begin, entry.bytes}, index);
   entries_[index] = std::move(entry);
   return SegmentHandle{index, entries_[index].generation};
 }
@@ -78,6 +80,7 @@ Status SegmentTable::revoke(SegmentHandle segment, Done done) {
     Entry* entry = find(segment);
     if (entry == nullptr || !entry->live) return {Code::kStale, "no such segment: it was unregistered before"};
     entry->live = false;
+    if (entry->begin != nullptr) memory_.remove({entry->begin, entry->bytes}, segment.index);
     if (entry->holds > 0) {
       entry->done = std::move(done);
       return {};
@@ -134,25 +137,25 @@ bool SegmentTable::is_device(SegmentHandle segment) {
   return entry != nullptr && entry->kind == MemoryKind::kCuda;
 }
 
+bool SegmentTable::contains(const Entry& entry, ConstByteSpan memory) {
+  const std::less_equal<const std::byte*> before;
+  return before(entry.begin, memory.data()) && before(memory.data() + memory.size(), entry.begin + entry.bytes);
+}
+
 Result<MemoryKind> SegmentTable::acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(local.data());
-  const std::uintptr_t end = begin + local.size();
   const std::size_t held_before = held.size();
   bool inside = false;
   MemoryKind kind = MemoryKind::kHost;  // one address space: what overlaps is of one kind
   MutexLock lock(mutex_);
-  for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+  memory_.overlapping(local, [&](std::uint32_t index) NO_THREAD_SAFETY_ANALYSIS {  // inside the lock
     Entry& entry = entries_[index];
-    const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
-    const std::uintptr_t entry_end = entry_begin + entry.bytes;
-    if (!entry.live || entry.begin == nullptr || entry_end <= begin || end <= entry_begin) continue;
-    inside = inside || (entry_begin <= begin && end <= entry_end);
+    inside = inside || contains(entry, local);
     kind = entry.kind;
     const SegmentHandle handle{index, entry.generation};
-    if (std::ranges::find(held, handle) != held.end()) continue;
+    if (std::ranges::find(held, handle) != held.end()) return;
     held.push_back(handle);
     ++entry.holds;
-  }
+  });
   if (inside) return kind;
   for (std::size_t i = held_before; i < held.size(); ++i) --entries_[held[i].index].holds;
   held.resize(held_before);
@@ -160,17 +163,15 @@ Result<MemoryKind> SegmentTable::acquire_local(ConstByteSpan local, std::vector<
 }
 
 std::optional<SegmentTable::Area> SegmentTable::area_of(ConstByteSpan memory) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  std::optional<Area> longest;
   MutexLock lock(mutex_);
-  for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+  memory_.overlapping(memory, [&](std::uint32_t index) NO_THREAD_SAFETY_ANALYSIS {  // inside the lock
     const Entry& entry = entries_[index];
-    const auto entry_begin = reinterpret_cast<std::uintptr_t>(entry.begin);
-    if (!entry.live || entry.kind != MemoryKind::kHost || begin < entry_begin ||
-        begin + memory.size() > entry_begin + entry.bytes)
-      continue;
-    return Area{.segment = {index, entry.generation}, .memory = {entry.begin, entry.bytes}};
-  }
-  return std::nullopt;
+    if (!contains(entry, memory)) return;
+    if (longest.has_value() && longest->memory.size() >= entry.bytes) return;
+    longest = Area{.segment = {index, entry.generation}, .memory = {entry.begin, entry.bytes}, .kind = entry.kind};
+  });
+  return longest;
 }
 
 void SegmentTable::release(SegmentHandle segment) {

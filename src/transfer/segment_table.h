@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "transfer/file/open_file.h"
 #include "transfer/frame.h"
+#include "transfer/segment_index.h"
 
 namespace mooncake::transfer {
 
@@ -60,6 +61,7 @@ class SegmentTable {
 
   /// Holds every segment that shares bytes with `local`, each once in `held` however often it is asked for.
   /// @return its kind; kInvalidArgument if no segment contains all of `local`; then nothing new is held.
+  /// O(log segments + those that share bytes).
   Result<MemoryKind> acquire_local(ConstByteSpan local, std::vector<SegmentHandle>& held) EXCLUDES(mutex_);
   /// Whether it is a device's memory, revoked or not.
   [[nodiscard]] bool is_device(SegmentHandle segment) EXCLUDES(mutex_);
@@ -68,8 +70,10 @@ class SegmentTable {
   struct Area {
     SegmentHandle segment;
     ByteSpan memory;
+    MemoryKind kind = MemoryKind::kHost;
   };
-  /// A segment of host memory that contains all of `memory`, if one does: where it can be registered with a device.
+  /// The longest segment that contains all of `memory`, if one does: where it can be registered with a network card,
+  /// for other slices too. As fast as acquire_local().
   [[nodiscard]] std::optional<Area> area_of(ConstByteSpan memory) EXCLUDES(mutex_);
 
   /// Ends one hold.
@@ -91,10 +95,12 @@ class SegmentTable {
   Result<SegmentHandle> add(Entry entry) REQUIRES(mutex_);
   Entry* find(SegmentHandle segment) REQUIRES(mutex_);
   static Status check(const Entry* entry, const BulkRange& range, Access needed);
+  static bool contains(const Entry& entry, ConstByteSpan memory);
   Entry take_out(std::uint32_t index) REQUIRES(mutex_);
 
   Mutex mutex_;
   std::vector<Entry> entries_ GUARDED_BY(mutex_);
+  SegmentIndex memory_ GUARDED_BY(mutex_);  // the live ones that are memory
   std::vector<std::uint32_t> free_ GUARDED_BY(mutex_);
   std::uint64_t generation_next_ GUARDED_BY(mutex_);
 };

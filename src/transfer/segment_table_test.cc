@@ -1,6 +1,6 @@
 #include "transfer/segment_table.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <array>
 
@@ -103,6 +103,37 @@ TEST_F(SegmentTableTest, LocalRangeMustLieInOneSegment) {
   ASSERT_TRUE(table_.revoke(left, [&] { done = true; }).ok());
   EXPECT_TRUE(done);  // the refused range holds nothing
   EXPECT_EQ(table_.acquire_local(all.first(10), held).status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(SegmentTableTest, EverySegmentThatSharesBytesIsHeldAmongManyThatDoNot) {
+  std::vector<std::byte> arena(1u << 20);
+  std::vector<SegmentHandle> landings;
+  for (std::size_t at = 0; at < arena.size(); at += 256) {
+    landings.push_back(*table_.add(ByteSpan(arena).subspan(at, 256), MemoryKind::kHost, Access::kNone));
+  }
+  const SegmentHandle whole = *table_.add(arena, MemoryKind::kHost, Access::kNone);
+  std::vector<SegmentHandle> held;
+  ASSERT_TRUE(table_.acquire_local(ByteSpan(arena).subspan(256 * 7 + 255, 258), held).ok());
+  EXPECT_THAT(held, testing::UnorderedElementsAre(whole, landings[7], landings[8], landings[9]));
+  for (const SegmentHandle segment : held) table_.release(segment);
+  ASSERT_TRUE(table_.revoke(landings[8], [] {}).ok());
+  held.clear();
+  ASSERT_TRUE(table_.acquire_local(ByteSpan(arena).subspan(256 * 8, 256), held).ok());
+  EXPECT_THAT(held, testing::ElementsAre(whole)) << "one that is revoked is not held again";
+}
+
+TEST_F(SegmentTableTest, MemoryIsRegisteredWithADeviceAsPartOfTheLongestSegmentAroundIt) {
+  const ByteSpan all(memory_);
+  static_cast<void>(*table_.add(all.first(20), MemoryKind::kHost, Access::kNone));
+  const SegmentHandle whole = *table_.add(all, MemoryKind::kHost, Access::kNone);
+  static_cast<void>(*table_.add(all.first(30), MemoryKind::kHost, Access::kNone));
+  const auto area = table_.area_of(all.first(10));
+  ASSERT_TRUE(area.has_value());
+  EXPECT_EQ(area->segment, whole);
+  EXPECT_EQ(area->memory.size(), all.size());
+  ASSERT_TRUE(table_.revoke(whole, [] {}).ok());
+  EXPECT_EQ(table_.area_of(all.first(10))->memory.size(), 30u);
+  EXPECT_FALSE(table_.area_of(all.last(10)).has_value());
 }
 
 TEST_F(SegmentTableTest, NumberOfSegmentsIsLimited) {

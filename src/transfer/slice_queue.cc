@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "transfer/rail/slice_rule.h"
-
 namespace mooncake::transfer {
 
 void SliceQueue::submit(BatchPtr batch) {
@@ -27,7 +25,7 @@ void SliceQueue::pump(Instant now) {
   while (open_ && !waiting_.empty() && slices_ < kSlicesInFlightMax && slice_bytes_ < kSliceBytesInFlightMax) {
     const BatchPtr batch = waiting_.front();
     if (must_wait(batch->requests[batch->next_request])) break;
-    start_next(batch);
+    start_next(batch, now);
     if (batch->all_started()) waiting_.pop_front();
   }
   pumping_.reset();
@@ -45,32 +43,38 @@ bool SliceQueue::must_wait(const TransferRequest& request) const {
   });
 }
 
-void SliceQueue::start_next(const BatchPtr& batch) {
+void SliceQueue::start_next(const BatchPtr& batch, Instant now) {
   const TransferRequest& request = batch->requests[batch->next_request];
-  const MemoryKind kind = batch->kinds[batch->next_request];
   const std::size_t at = batch->next_offset;
-  const std::size_t length = slice_bytes(request.local.size() - at, kTcpSlices.bytes);
+  Slice slice{.op = request.op,
+              .local = request.local.subspan(at),
+              .remote = {.segment = request.segment,
+                         .offset = request.offset + at,
+                         .length = request.local.size() - at,
+                         .capability = request.capability},
+              .kind = batch->kinds[batch->next_request]};
+  if (context_.nearness) {
+    const std::size_t about = std::min(slice.local.size(), kSliceBytesMax);
+    slice.location = context_.nearness->of(slice.local.first(about), slice.kind, now);
+  }
+  Transport* const transport = hooks_.choose(slice, nullptr);
+  const std::size_t length = transport->cut(slice, now);
+  CHECK(length > 0 && length <= std::min(slice.local.size(), kSliceBytesMax));
+  slice.local = slice.local.first(length);
+  slice.remote.length = length;
   batch->next_offset += length;
   if (batch->next_offset == request.local.size()) {
     ++batch->next_request;
     batch->next_offset = 0;
   }
-  Slice slice{.op = request.op,
-              .local = request.local.subspan(at, length),
-              .remote = {.segment = request.segment,
-                         .offset = request.offset + at,
-                         .length = length,
-                         .capability = request.capability},
-              .kind = kind};
   ++slices_;
   slice_bytes_ += length;
   ++batch->in_flight;
-  start(SliceId{hooks_.next_id()}, Entry{.slice = slice, .batch = batch}, nullptr);
+  start(SliceId{hooks_.next_id()}, Entry{.slice = slice, .batch = batch, .transport = transport});
 }
 
-void SliceQueue::start(SliceId id, Entry entry, const Transport* refused) {
-  entry.transport = hooks_.choose(entry.slice, refused);
-  if (!entry.transport->reaches(entry.slice.kind)) return stage(id, std::move(entry));
+void SliceQueue::start(SliceId id, Entry entry) {
+  if (!entry.transport->reaches(entry.slice)) return stage(id, std::move(entry));
   const Slice slice = entry.slice;
   Transport* const transport = entry.transport;
   entry.batch->transport = transport->name();
@@ -161,8 +165,8 @@ void SliceQueue::on_slice_refused(SliceId id) {
   }
   Entry entry = std::move(found->second);
   leave_path(static_cast<std::uint64_t>(id), entry, Outcome::kGoesOn, Code::kUnavailable, now());
-  const Transport* const refused = entry.transport;
-  start(id, std::move(entry), refused);
+  entry.transport = hooks_.choose(entry.slice, entry.transport);
+  start(id, std::move(entry));
 }
 
 void SliceQueue::begin_again(const Transport& lost) {

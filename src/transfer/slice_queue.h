@@ -1,7 +1,8 @@
 // SliceQueue: the batches towards one peer. Cuts requests into slices, keeps a window of them in flight, and ends each
 // batch once, when no medium touches its memory any more.
 //
-// A request of less than 2 MiB is one slice. A larger one is cut evenly into slices of 1 to 2 MiB (rail/slice_rule.h).
+// The transport that carries a request says how long the next slice of it is (Transport::cut). What could not go that
+// way then goes another as it is.
 //
 // A slice of device memory that its transport does not reach is staged: it waits for a slot of the staging ring
 // (cuda/), and the transport is given that slot for local memory.
@@ -99,8 +100,8 @@ class SliceQueue final : public SliceSink {
   void pump(Instant now);
   [[nodiscard]] Instant now() const { return context_.loop->clock().now(); }
   [[nodiscard]] bool must_wait(const TransferRequest& request) const;
-  void start_next(const BatchPtr& batch);
-  void start(SliceId id, Entry entry, const Transport* refused);
+  void start_next(const BatchPtr& batch, Instant now);
+  void start(SliceId id, Entry entry);
   void settle(const BatchPtr& batch);
   void finish(const BatchPtr& batch);
   enum class Outcome : std::uint8_t { kDone, kFailed, kGivenUp, kGoesOn };

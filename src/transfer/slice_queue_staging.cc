@@ -34,7 +34,8 @@ void SliceQueue::on_staged(SliceId id, Result<StagingSlot> slot) {
   entry.slot = std::move(*slot);
   entry.slice.local = entry.slot.first(entry.device.size());
   entry.slice.kind = MemoryKind::kHost;
-  start(id, std::move(entry), nullptr);
+  entry.transport = hooks_.choose(entry.slice, nullptr);
+  start(id, std::move(entry));
 }
 
 /// A read has come as far as the slot.

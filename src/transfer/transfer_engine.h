@@ -102,7 +102,8 @@ struct TransferRequest {
   std::optional<Capability> capability = {};
 };
 
-/// A message that the target's handler gets after the last byte of a write batch is visible there.
+/// A message that the target's handler gets after the last byte of a write batch is visible there. The batch is done
+/// when that handler has let go of its responder; what it answers goes nowhere.
 struct Notify {
   std::uint16_t method = 0;
   std::string payload;
@@ -163,6 +164,9 @@ struct TransferConfig {
   /// RDMA devices to use: empty or "none" for none, "auto" for all there are (none is no error), or names as
   /// `ibv_devices` lists them, with commas between ("mlx5_0,mlx5_1"), each of which must be there. With TLS as shm.
   std::string rdma_devices = {};
+  /// File that says which network devices are near which memory (docs/transfer.md), for the choice of rails; empty: it
+  /// is discovered, if this engine has more than one rail.
+  std::string topology = {};
   /// Who may be a peer, and how that is proven.
   AuthConfig auth = {};
 };
@@ -171,7 +175,7 @@ class TransferEngine {
  public:
   /// Listens and starts the I/O threads. `executor` runs all callbacks and must outlive the engine.
   /// @return kUnavailable when the address cannot be bound (the message says why), kInvalidArgument for a bad config,
-  /// kNotFound or kPermissionDenied for files of secrets. Reads those files: blocks.
+  /// kNotFound or kPermissionDenied for the files that it names. Reads those files: blocks.
   static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config, Executor& executor);
   /// As above; callbacks and handlers run on the engine's own I/O thread, executor(). That saves two changes of thread
   /// in every message, so it is the way for services whose handlers are short: while one runs, nothing else moves. The

@@ -9,8 +9,11 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "base/time.h"
 #include "transfer/frame.h"
+#include "transfer/rail/slice_rule.h"
 #include "transfer/stats/counters.h"
+#include "transfer/topology/memory_location.h"
 
 namespace mooncake::transfer {
 
@@ -22,6 +25,7 @@ struct Slice {
   ByteSpan local;                       ///< not to be read or written here if it is a device's
   BulkRange remote;                     ///< of local.size() bytes
   MemoryKind kind = MemoryKind::kHost;  ///< of `local`
+  MemoryLocation location = {};         ///< of the request's memory, also while `local` is a slot for it
 };
 
 /// What became of a slice that was given up.
@@ -48,8 +52,12 @@ class Transport {
   virtual ~Transport() = default;
   /// "mem", "shm", "rdma", "tcp", "file" or "cuda": a literal.
   [[nodiscard]] virtual std::string_view name() const = 0;
-  /// Whether it moves local memory of that kind itself. Else the SliceQueue stages it: it is given memory of the host.
-  [[nodiscard]] virtual bool reaches(MemoryKind kind) const { return kind == MemoryKind::kHost; }
+  /// Whether it moves the slice's local memory itself. Else the SliceQueue stages it: it is given memory of the host.
+  [[nodiscard]] virtual bool reaches(const Slice& slice) { return slice.kind == MemoryKind::kHost; }
+  /// How many bytes the next slice takes of a request of which `rest` is left: at least one, at most kSliceBytesMax.
+  /// What is started later may be of another length: a slice that another transport could not carry, or one that was
+  /// staged meanwhile.
+  [[nodiscard]] virtual std::size_t cut(const Slice& rest, Instant /*now*/) { return cut_on_host(rest.local.size()); }
   /// Begins to move; exactly one report follows, never inside this call, unless the slice is forgotten.
   virtual void start(SliceId id, const Slice& slice) = 0;
   /// Gives up a slice that was started and has not been reported.

@@ -6,9 +6,13 @@
 //   to the kernel. The bytes are a memfd, mapped elsewhere for the double alone.
 // - Streams run in order, each on a thread of its own, which also calls host functions.
 // - Asynchronous copies to or from memory of the host that is not pinned are refused; the real driver would block.
+// - What network cards write to device memory (the double of libibverbs, tests/rdma/) stays unseen by the device until
+// it
+//   is flushed, unless the device is said to order such writes.
 // - A device that is lost calls no host function any more and fails every call, as after a sticky error.
 //
 // simulated_cuda_...() are for tests: they inject errors, hold copies back and count what is alive.
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -110,6 +114,7 @@ constexpr CudaResult kAlreadyRegistered = CudaResult::kAlreadyRegistered;
 constexpr CudaResult kInvalidDevice = error_of(101);
 constexpr CudaResult kInvalidContext = error_of(201);
 constexpr CudaResult kIllegalAddress = error_of(700);
+constexpr CudaResult kNotSupported = CudaResult::kNotSupported;
 constexpr CudaResult kNotRegistered = error_of(713);
 constexpr int kDevices = 2;
 
@@ -121,6 +126,13 @@ struct Allocation {
   std::size_t bytes = 0;
   int device = 0;
   std::byte* alias = nullptr;  // where the double reads and writes it
+  int fd = -1;                 // of these bytes
+};
+
+/// Written by a network card, and not yet seen.
+struct PostedWrite {
+  void* to = nullptr;  // in the card's mapping
+  std::vector<std::byte> bytes;
 };
 
 struct State {
@@ -134,6 +146,9 @@ struct State {
   std::set<Stream*> streams;
   std::map<std::string, std::pair<CudaResult, int>> failures;  // by function: error, how many times
   Context contexts[kDevices] = {{.device = 0}, {.device = 1}};
+  std::map<std::string, int> abilities = {{"dma_buf", 1}, {"rdma_ordering", 200}, {"rdma_flush", 1}};
+  std::deque<PostedWrite> posted;
+  long flushes = 0;
   long copies = 0;
   std::atomic<long> copies_now{0};
   long copies_most = 0;
@@ -223,10 +238,30 @@ void simulated_cuda_lose(int lost) {
   }
   state().released.notify_all();
 }
-/// "allocations", "pinned", "streams", "contexts", "copies" (ever), "copies_now", "copies_most" (at once); -1 else.
+/// "dma_buf" (0 or 1), "rdma_ordering" (0, 100, 200) and "rdma_flush" (0 or 1) of both devices. What cards have written
+/// and nobody has seen is lost.
+void simulated_cuda_set(const char* what, int value) {
+  const std::lock_guard lock(state().mutex);
+  state().abilities.at(what) = value;
+  state().posted.clear();
+}
+/// For the double of libibverbs: a card writes `bytes` at `to`, where it has mapped a dma-buf.
+void simulated_cuda_post_write(void* to, const void* from, std::size_t bytes) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (s.abilities.at("rdma_ordering") >= kCudaRdmaOrderedForAll) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  const auto* const begin = static_cast<const std::byte*>(from);
+  s.posted.push_back({.to = to, .bytes = {begin, begin + bytes}});
+}
+/// "flushes" (ever), "allocations", "pinned", "streams", "contexts", "copies" (ever), "copies_now", "copies_most" (at
+/// once); -1 else.
 long simulated_cuda_count(const char* what) {
   const std::lock_guard lock(state().mutex);
   const std::string name = what;
+  if (name == "flushes") return state().flushes;
   if (name == "allocations") return static_cast<long>(state().allocations.size());
   if (name == "pinned") return static_cast<long>(state().pinned.size());
   if (name == "streams") return static_cast<long>(state().streams.size());
@@ -280,6 +315,16 @@ CudaResult cuDeviceGetName(char* name, int bytes, int device) {
   std::snprintf(name, static_cast<std::size_t>(bytes), "simulated GPU %d", device);
   return kSuccess;
 }
+CudaResult cuDeviceGetAttribute(int* value, int attribute, int /*device*/) {
+  SIMULATE("cuDeviceGetAttribute");
+  const char* const name = attribute == kCudaDeviceDmaBuf         ? "dma_buf"
+                           : attribute == kCudaDeviceRdmaOrdering ? "rdma_ordering"
+                           : attribute == kCudaDeviceRdmaFlush    ? "rdma_flush"
+                                                                  : nullptr;
+  if (name == nullptr) return kInvalidValue;
+  *value = s.abilities.at(name);
+  return kSuccess;
+}
 CudaResult cuDevicePrimaryCtxRetain(Context** context, int device) {
   SIMULATE("cuDevicePrimaryCtxRetain");
   *context = &s.contexts[device];
@@ -312,10 +357,9 @@ CudaResult cuMemAlloc_v2(Address* address, std::size_t bytes) {
   if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(pages)) != 0) return kOutOfMemory;
   void* const alias = ::mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   void* const device = ::mmap(nullptr, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  ::close(fd);
   if (alias == MAP_FAILED || device == MAP_FAILED) return kOutOfMemory;
   *address = reinterpret_cast<Address>(device);
-  s.allocations[*address] = {bytes, current.back()->device, static_cast<std::byte*>(alias)};
+  s.allocations[*address] = {bytes, current.back()->device, static_cast<std::byte*>(alias), fd};
   return kSuccess;
 }
 CudaResult cuMemFree_v2(Address address) {
@@ -325,6 +369,7 @@ CudaResult cuMemFree_v2(Address address) {
   if (found == s.allocations.end()) return kInvalidValue;
   const std::size_t pages = (found->second.bytes + 4095) / 4096 * 4096;
   ::munmap(found->second.alias, pages);
+  ::close(found->second.fd);
   ::munmap(reinterpret_cast<void*>(address), pages);
   s.allocations.erase(found);
   return kSuccess;
@@ -344,6 +389,41 @@ CudaResult cuPointerGetAttribute(void* value, int attribute, Address address) {
   if (attribute == 2) std::memcpy(value, &kDeviceMemory, sizeof kDeviceMemory);
   if (attribute == 9) std::memcpy(value, &allocation->device, sizeof allocation->device);
   return attribute == 2 || attribute == 9 ? kSuccess : kInvalidValue;
+}
+
+CudaResult cuPointerSetAttribute(const void* /*value*/, int attribute, Address address) {
+  SIMULATE("cuPointerSetAttribute");
+  Address begin = 0;
+  return attribute == kCudaPointerSyncMemops && find(s, address, begin) != nullptr ? kSuccess : kInvalidValue;
+}
+/// A dma-buf of the double is a descriptor of the allocation's memory; it begins at the descriptor's position.
+CudaResult cuMemGetHandleForAddressRange(void* handle, Address address, std::size_t bytes, int type,
+                                         unsigned long long flags) {
+  SIMULATE("cuMemGetHandleForAddressRange");
+  if (current.empty()) return kInvalidContext;
+  Address begin = 0;
+  const Allocation* allocation = find(s, address, begin);
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  if (allocation == nullptr || address % page != 0 || bytes % page != 0 || type != kCudaRangeDmaBuf || flags != 0) {
+    return kInvalidValue;
+  }
+  if (s.abilities.at("dma_buf") == 0) return kNotSupported;
+  if (address + bytes > begin + (allocation->bytes + page - 1) / page * page) return kInvalidValue;
+  const std::string path = "/proc/self/fd/" + std::to_string(allocation->fd);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);  // a position of its own, unlike dup()'s
+  if (fd < 0 || ::lseek(fd, static_cast<off_t>(address - begin), SEEK_SET) < 0) return kOutOfMemory;
+  *static_cast<int*>(handle) = fd;
+  return kSuccess;
+}
+CudaResult cuFlushGPUDirectRDMAWrites(int target, int scope) {
+  SIMULATE("cuFlushGPUDirectRDMAWrites");
+  if (current.empty()) return kInvalidContext;
+  if (target != kCudaRdmaFlushContext || scope != kCudaRdmaOrderedForAll) return kInvalidValue;
+  if (s.abilities.at("rdma_flush") == 0) return kNotSupported;
+  ++s.flushes;
+  for (const PostedWrite& write : s.posted) std::memcpy(write.to, write.bytes.data(), write.bytes.size());
+  s.posted.clear();
+  return kSuccess;
 }
 
 CudaResult cuMemHostRegister_v2(void* memory, std::size_t bytes, unsigned) {

@@ -1,5 +1,6 @@
 """`mooncake transfer` and `mooncake bench transfer`: bytes between two processes, and the report of how fast."""
 
+import ctypes.util
 import json
 import os
 import re
@@ -239,7 +240,7 @@ echo '{"jobs": [{"error": 0, "job_runtime": 500, "usr_cpu": 10, "sys_cpu": 30,
     report = json.loads(file.read_text())
     assert report["benchmark"] == "transfer" and report["commit"] and {"cpu", "cores"} <= set(report["machine"])
     assert f"load average before: {report['settings']['load_before']}" in done.stdout
-    assert {c["transport"] for c in report["sweep"]} == {"mem", "shm", "tcp", "file"} and len(report["sweep"]) == 32
+    assert {c["transport"] for c in report["sweep"]} >= {"mem", "shm", "tcp", "file"} and len(report["sweep"]) >= 32
     assert not list(disk.iterdir())
 
     targets = {(t["name"], t["baseline"]): t for t in report["targets"]}
@@ -251,6 +252,8 @@ echo '{"jobs": [{"error": 0, "job_runtime": 500, "usr_cpu": 10, "sys_cpu": 30,
         assert targets[f"file_{way}_1mib_gb_per_s", f"fio_{way}_gb_per_s"]["baseline_value"] == 2.0
         assert targets[f"file_{way}_1mib_cpu_s_per_gb", f"fio_{way}_cpu_s_per_gb"]["baseline_value"] == 0.2
     for (name, baseline), target in targets.items():
+        if name.startswith("cuda_") and target["verdict"].startswith("not measured: no GPU: "):
+            continue
         assert name in {row["name"] for row in report["rows"]}
         assert target["path"] in done.stdout and target["verdict"] in done.stdout
         if "two_cores" not in name or report["machine"]["cores"] > 1:
@@ -302,6 +305,31 @@ def test_bench_of_files_without_fio_or_without_room_says_so(tmp_path):
     assert {cell["transport"] for cell in cells} == {"mem"} and "file: not measured: --directory: /proc" in done.stderr
     for name in file_rows:
         assert targets[name]["verdict"].startswith("not measured: --directory: /proc"), targets[name]
+
+
+def test_bench_of_gpu_memory_measures_a_gpu_and_nothing_else():
+    """Without one it says what the loader of the driver says; a test double's speed is nobody's figure."""
+    double = BINARY.parent.parent / "simulated_cuda"
+
+    def bench(**env):
+        done = run("bench", "transfer", *TINY, "--transports", "cuda", "--json", env=env)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        gpu = [row for kind in ("targets", "rows") for row in report[kind] if row["name"].startswith("cuda_")]
+        return done.stderr, report, gpu
+
+    if not ctypes.util.find_library("cuda"):
+        stderr, report, rows = bench()
+        reason = report["targets"] and {row["verdict"] for row in rows if "verdict" in row}
+        assert len(reason) == 1 and (text := reason.pop()).startswith("not measured: no GPU: cuda: libcuda.so.1: "), text
+        assert text.removeprefix("not measured: ") in stderr and not report["sweep"]
+        assert all(row["reason"] in text for row in rows if "reason" in row)
+    if not (double / "libcuda.so.1").exists():
+        pytest.skip("the double of the driver is not built (target simulated_cuda)")
+    stderr, report, rows = bench(LD_LIBRARY_PATH=str(double))
+    assert "cuda: not measured: no GPU: the driver is a test double (simulated GPU 0)" in stderr
+    assert len(rows) == 10 and not report["sweep"] and not any(name.startswith("cuda") for name in report["rounds"])
+    assert all(row.get("ours") is None and row.get("value") is None for row in rows), rows
 
 
 def test_bench_without_rounds_is_the_sweep_alone():

@@ -144,3 +144,65 @@ def test_a_broken_file_is_an_error_that_says_where(tmp_path, text, complaint):
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     refused = topology("--topology", tmp_path / "none.json")
     assert refused.returncode == 1 and "none.json cannot be read" in refused.stderr
+
+
+BROKEN = '{"cpu:0": [["eth0"]]}'
+
+
+PEER = ["--peer", "127.0.0.1:1"]
+
+
+@pytest.mark.parametrize("command", [
+    ["transfer", "serve"], ["transfer", "read", *PEER], ["transfer", "write", *PEER, "--input", __file__],
+    ["transfer", "bench", *PEER], ["master"], ["node", "--master", "127.0.0.1:1"]], ids=lambda command: command[:2][-1])
+def test_an_engine_does_not_start_with_a_broken_file(tmp_path, command):
+    file = tmp_path / "topology.json"
+    file.write_text(BROKEN)
+    refused = subprocess.run([str(BINARY), *command, "--topology", str(file)], capture_output=True, text=True,
+                             timeout=60 * SLOWDOWN)
+    assert refused.returncode == 1, refused
+    assert str(file) in refused.stderr and "there are 1 classes and not two" in refused.stderr, refused.stderr
+
+
+#: Two interfaces with an address each; the server is at both, and the bench against it moves short blocks, one at a time.
+TWO_RAILS = r"""
+set -e
+rm -f serve.json
+ip link set lo up
+ip link add a0 type veth peer name a1
+ip address add 10.9.0.1/24 dev a0 && ip link set a0 up
+ip address add 10.9.1.1/24 dev a1 && ip link set a1 up
+"$0" transfer serve --listen 10.9.0.1:7100 --rails 10.9.1.1:7100 --insecure > serve.json &
+server=$!
+trap 'kill $server; wait $server' EXIT
+while [ ! -s serve.json ]; do kill -0 $server; sleep 0.01; done
+"$0" transfer bench --peer 10.9.0.1:7100 --block-bytes 4096 --batch 1 --threads 1 --seconds 0.2 "$@" > /dev/null
+"""
+
+
+def slices_by_rail(tmp_path, *flags) -> dict[str, int]:
+    """How many slices of a bench each of the two rails has carried."""
+    trace = tmp_path / "trace.json"
+    done = subprocess.run(["unshare", "--net", "sh", "-c", TWO_RAILS, str(BINARY), "--trace", str(trace), *map(str, flags)],
+                          capture_output=True, text=True, timeout=60 * SLOWDOWN, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    slices = [event["name"] for event in json.loads(trace.read_text()) if event.get("cat") == "slice" and event["ph"] == "b"]
+    assert slices, "nothing was moved"
+    return {rail: sum(name.startswith(f"tcp {rail} ") for name in slices) for rail in ("0", "1")}
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("ip") is None or os.geteuid() != 0,
+                    reason="needs root and ip, for a network of its own")
+def test_the_file_decides_which_interface_carries_the_bytes(tmp_path):
+    nodes = open("/sys/devices/system/node/has_memory").read().strip()
+    if not nodes.isdigit():
+        pytest.skip("memory may be on several nodes")
+    pair = ["unshare", "--net", "ip", "link", "add", "a0", "type", "veth", "peer", "name", "a1"]
+    if (made := subprocess.run(pair, capture_output=True, text=True, timeout=60 * SLOWDOWN)).returncode != 0:
+        pytest.skip(f"needs veth interfaces: {made.stderr}")
+    file = tmp_path / "topology.json"
+    for near, far in ("a0", "a1"), ("a1", "a0"):
+        file.write_text(json.dumps({f"cpu:{nodes}": [[near], [far]]}))
+        slices = slices_by_rail(tmp_path, "--topology", file)
+        near_slices, far_slices = (slices["0"], slices["1"]) if near == "a0" else (slices["1"], slices["0"])
+        assert near_slices > 10 * far_slices, slices  # before both rails have connections, the first takes what comes

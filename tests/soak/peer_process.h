@@ -8,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <string>
 
+#include "credentials.h"
 #include "slot_server.h"
 
 namespace mooncake::soak {
@@ -19,7 +21,10 @@ namespace mooncake::soak {
 class PeerProcess {
  public:
   /// `shm` false: it is reached by tcp alone. The process dies with the thread that starts it.
-  PeerProcess(std::string name, bool shm) : name_(std::move(name)), shm_(shm) { start(); }
+  PeerProcess(std::string name, bool shm, const Credentials& credentials)
+      : name_(std::move(name)), shm_(shm), credentials_(credentials) {
+    start();
+  }
   ~PeerProcess() { static_cast<void>(kill()); }
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -40,8 +45,10 @@ class PeerProcess {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    std::array<std::string, 4> words = {"transfer_soak", "peer", name_, shm_ ? "shm" : "tcp"};
-    std::array<char*, 5> arguments = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), nullptr};
+    std::array<std::string, 6> words = {
+        "transfer_soak", "peer", name_, shm_ ? "shm" : "tcp", credentials_.mode(), credentials_.directory()};
+    std::array<char*, 7> arguments{};
+    std::ranges::transform(words, arguments.begin(), [](std::string& word) { return word.data(); });
     CHECK(::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, arguments.data(), environ) == 0);
     posix_spawn_file_actions_destroy(&actions);
     ::close(ends[1]);
@@ -50,15 +57,19 @@ class PeerProcess {
     ::close(ends[0]);
   }
 
-  /// What the process does: "transfer_soak peer ENDPOINT shm|tcp".
-  static int main(const std::string& endpoint, bool shm) {
+  /// What the process does: "transfer_soak peer ENDPOINT shm|tcp", with these credentials.
+  static int main(const std::string& endpoint, bool shm, transfer::AuthConfig auth) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigset_t end;
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
     ::pthread_sigmask(SIG_BLOCK, &end, nullptr);  // in all threads: it is waited for
-    Result<std::unique_ptr<transfer::TransferEngine>> engine = transfer::TransferEngine::create(
-        {.listen = endpoint, .node_name = shm ? "shm-peer" : "tcp-peer", .connections_per_peer = 4, .enable_shm = shm});
+    Result<std::unique_ptr<transfer::TransferEngine>> engine =
+        transfer::TransferEngine::create({.listen = endpoint,
+                                          .node_name = shm ? "shm-peer" : "tcp-peer",
+                                          .connections_per_peer = 4,
+                                          .enable_shm = shm,
+                                          .auth = std::move(auth)});
     if (!engine.ok()) {
       std::fprintf(stderr, "SOAK: %s\n", engine.status().to_string().c_str());
       return 1;
@@ -86,6 +97,7 @@ class PeerProcess {
 
   const std::string name_;
   const bool shm_;
+  const Credentials& credentials_;
   pid_t pid_ = 0;
 };
 

@@ -1,6 +1,6 @@
-// transfer_soak SECONDS [SEED]: batches over every local transport between three processes, while connections are cut,
-// processes killed and restarted, and memory is taken away. Status 0: not a byte was wrong, nothing was stuck, and
-// nothing grew. Prints its totals, and its seed, which repeats the choices but not the times.
+// transfer_soak SECONDS [plain|mac|tls [SEED]]: batches over every local transport between three processes, while
+// connections are cut, processes killed and restarted, and memory is taken away. Status 0: not a byte was wrong,
+// nothing was stuck, and nothing grew. Prints its totals, and its seed, which repeats the choices but not the times.
 #include <malloc.h>
 
 #include <cstdlib>
@@ -44,12 +44,14 @@ Use use_of_this_process() {
 
 class Soak {
  public:
-  Soak(int seconds, std::uint64_t seed)
+  Soak(int seconds, const std::string& mode, std::uint64_t seed)
       : seconds_(seconds),
         rng_(seed),
-        shm_(endpoint(0), true),
-        tcp_(endpoint(1), false),
-        engine_(*transfer::TransferEngine::create({.node_name = "soak", .connections_per_peer = 4})),
+        credentials_(mode),
+        shm_(endpoint(0), true, credentials_),
+        tcp_(endpoint(1), false, credentials_),
+        engine_(*transfer::TransferEngine::create(
+            {.node_name = "soak", .connections_per_peer = 4, .auth = credentials_.config()})),
         here_(*engine_) {
     for (int slot = 0; slot < kSlots; ++slot) {
       add({.name = [this] { return shm_.name(); }, .can_be_lost = true}, slot);
@@ -121,6 +123,7 @@ class Soak {
   const int seconds_;
   Rng rng_;
   Totals totals_;
+  const Credentials credentials_;
   PeerProcess shm_;
   PeerProcess tcp_;
   std::unique_ptr<transfer::TransferEngine> engine_;
@@ -134,18 +137,20 @@ class Soak {
 
 int main(int argc, char** argv) {
   using namespace mooncake;  // NOLINT(google-build-using-namespace): this function alone
-  if (argc == 4 && std::string_view(argv[1]) == "peer") {
-    return soak::PeerProcess::main(argv[2], std::string_view(argv[3]) == "shm");
+  if (argc == 6 && std::string_view(argv[1]) == "peer") {
+    return soak::PeerProcess::main(argv[2], std::string_view(argv[3]) == "shm",
+                                   soak::Credentials::config(argv[4], argv[5]));
   }
   const int seconds = argc > 1 ? std::atoi(argv[1]) : 0;
-  if (seconds < 1) {
-    std::fprintf(stderr, "usage: transfer_soak SECONDS [SEED]\n");
+  const std::string mode = argc > 2 ? argv[2] : "plain";
+  if (seconds < 1 || (mode != "plain" && mode != "mac" && mode != "tls")) {
+    std::fprintf(stderr, "usage: transfer_soak SECONDS [plain|mac|tls [SEED]]\n");
     return 2;
   }
   // What large buffers leave behind is given back, so that what stays is what somebody keeps.
   ::mallopt(M_MMAP_THRESHOLD, 256 << 10);
-  const std::uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : random_seed();
-  std::printf("soak: %d s, seed %llu\n", seconds, static_cast<unsigned long long>(seed));
-  soak::Soak soak(seconds, seed);
+  const std::uint64_t seed = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : random_seed();
+  std::printf("soak: %d s, %s, seed %llu\n", seconds, mode.c_str(), static_cast<unsigned long long>(seed));
+  soak::Soak soak(seconds, mode, seed);
   return soak.run() ? 0 : 1;
 }

@@ -23,6 +23,9 @@ constexpr std::uint32_t kMessagesInFlight = 64;
 constexpr std::array<std::uint32_t, 3> kIperf3Streams = {1, 2, 4};
 constexpr std::array kFileRows = {"file_read_1mib_gb_per_s", "file_write_1mib_gb_per_s", "file_read_1mib_cpu_s_per_gb",
                                   "file_write_1mib_cpu_s_per_gb"};
+constexpr std::array kGpuRows = {"cuda_read_1mib_gb_per_s", "cuda_write_1mib_gb_per_s",
+                                 "cuda_inside_write_1mib_gb_per_s", "cuda_read_1mib_cpu_s_per_gb",
+                                 "cuda_write_1mib_cpu_s_per_gb"};
 
 }  // namespace
 
@@ -34,6 +37,7 @@ Status Rounds::run(const Progress& progress) {
     MC_RETURN_IF_ERROR(run_messages(progress));
   }
   MC_RETURN_IF_ERROR(run_files(progress));
+  MC_RETURN_IF_ERROR(run_gpu(progress));
   backwards_ = !backwards_;
   return {};
 }
@@ -150,6 +154,30 @@ void Rounds::run_fio(Op op) {
     peers_.why_no_fio = result.status().message();
   }
   missing_[rate] = missing_[cpu] = peers_.why_no_fio;
+}
+
+Status Rounds::run_gpu(const Progress& progress) {
+  if (peers_.gpu == nullptr) {
+    if (!peers_.why_no_gpu.empty()) {
+      for (const char* row : kGpuRows) missing_[row] = peers_.why_no_gpu;
+    }
+    return {};
+  }
+  progress("GPU memory and cuMemcpyAsync");
+  using Way = BenchGpu::Way;
+  return in_turn({[&] { return bulk(*peers_.cuda, "cuda", Op::kRead, kMiB, "1mib"); },
+                  [&] { return cuda_copy(Way::kFromGpu, "read"); },
+                  [&] { return bulk(*peers_.cuda, "cuda", Op::kWrite, kMiB, "1mib"); },
+                  [&] { return cuda_copy(Way::kToGpu, "write"); },
+                  [&] { return bulk(*peers_.cuda_inside, "cuda_inside", Op::kWrite, kMiB, "1mib"); },
+                  [&] { return cuda_copy(Way::kInside, "inside"); }});
+}
+
+Status Rounds::cuda_copy(BenchGpu::Way way, std::string_view name) {
+  const BulkShape shape{.op = Op::kRead, .block_bytes = kMiB, .batch = kRoundBatch, .threads = 1};
+  MC_ASSIGN_OR_RETURN(const LoadResult copied, peers_.gpu->copy(way, shape, cell_));
+  add(fmt::format("cuda_copy_{}_1mib_gb_per_s", name), copied.gb_per_s());
+  return {};
 }
 
 Status Rounds::bulk(TransferClient& client, std::string_view what, Op op, std::uint64_t block_bytes,

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/bench_transfer/bench_file.h"
+#include "cli/bench_transfer/bench_gpu.h"
 #include "cli/bench_transfer/core_pins.h"
 #include "cli/bench_transfer/fio.h"
 #include "cli/bench_transfer/forked_server.h"
@@ -50,6 +51,10 @@ struct RoundPeers {
   std::vector<ProofPeer> proofs = {};  ///< "plain" is `tcp`; none without it
   const Fio* fio = nullptr;            ///< null: `why_no_fio`
   std::string why_no_fio = {};
+  BenchGpu* gpu = nullptr;  ///< null: `why_no_gpu`, if it was asked for
+  std::string why_no_gpu = {};
+  TransferClient* cuda = nullptr;         ///< between the host and `gpu`
+  TransferClient* cuda_inside = nullptr;  ///< from `gpu` to `gpu`
 };
 
 class Rounds {
@@ -61,7 +66,7 @@ class Rounds {
   Status run(const std::function<void(std::string_view what)>& progress);
 
   [[nodiscard]] const Series& series() const { return series_; }
-  /// What this machine could not give: baselines, placements, room for a file; never more of ours.
+  /// What this machine could not give: baselines, placements, room for a file, a GPU; never more of ours.
   [[nodiscard]] const Missing& missing() const { return missing_; }
 
  private:
@@ -76,6 +81,8 @@ class Rounds {
   Status proof_on_two_cores(const ProofPeer& peer, Op op);
   Status run_messages(const Progress& progress);
   Status run_files(const Progress& progress);
+  Status run_gpu(const Progress& progress);
+  Status cuda_copy(BenchGpu::Way way, std::string_view name);
   Status in_turn(std::vector<Step> steps);
   Status bulk(TransferClient& client, std::string_view what, Op op, std::uint64_t block_bytes, std::string_view size);
   Status file(Op op);

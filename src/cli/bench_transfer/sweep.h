@@ -17,7 +17,7 @@ namespace mooncake::cli {
 
 /// All lists in the order in which they are swept.
 struct SweepPlan {
-  std::vector<std::string> transports;  ///< of "mem", "shm", "tcp", "file"
+  std::vector<std::string> transports;  ///< of "mem", "shm", "tcp", "file", "cuda"
   std::vector<std::uint64_t> block_bytes;
   std::vector<std::uint64_t> batches;
   std::vector<std::uint64_t> threads;

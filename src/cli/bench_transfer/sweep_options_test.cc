@@ -10,7 +10,7 @@ namespace {
 Result<SweepPlan> plan_with(std::map<std::string, std::string> flags) {
   const auto config = Config::load(option_table(), {.flags = std::move(flags)});
   CHECK(config.ok());
-  return sweep_plan(*config, "bench_transfer", {"mem", "shm", "tcp", "file"});
+  return sweep_plan(*config, "bench_transfer", {"mem", "shm", "tcp", "file", "cuda"});
 }
 
 TEST(SweepOptions, PlanIsEveryCombinationInBothDirections) {

@@ -15,6 +15,7 @@ constexpr std::string_view kIperf3 = "iperf3 -l 1M, best of 1, 2, 4 streams";
 constexpr std::string_view kPerTransfer = "a connection for each transfer";
 constexpr std::string_view kPingPong = "raw epoll ping-pong";
 constexpr std::string_view kFio = "fio, io_uring";
+constexpr std::string_view kCudaCopy = "cuMemcpyAsync, pinned, nothing else";
 constexpr std::string_view kPlain = "plain, tcp";
 
 constexpr std::array kTargets = {
@@ -60,6 +61,10 @@ constexpr std::array kTargets = {
            kPlain, "GB/s", Goal::kAtLeast, 0.5},
     Target{"tls write, 1 MiB x 32, two cores", "tls_write_1mib_two_cores_gb_per_s",
            "plain_write_1mib_two_cores_gb_per_s", kPlain, "GB/s", Goal::kAtLeast, 0.5},
+    Target{"GPU to host, 1 MiB x 32", "cuda_read_1mib_gb_per_s", "cuda_copy_read_1mib_gb_per_s", kCudaCopy, "GB/s"},
+    Target{"host to GPU, 1 MiB x 32", "cuda_write_1mib_gb_per_s", "cuda_copy_write_1mib_gb_per_s", kCudaCopy, "GB/s"},
+    Target{"GPU to GPU, 1 MiB x 32", "cuda_inside_write_1mib_gb_per_s", "cuda_copy_inside_1mib_gb_per_s", kCudaCopy,
+           "GB/s"},
     Target{"CPU of shm read, 1 MiB x 32", "shm_read_1mib_cpu_s_per_gb", "memcpy_1mib_cpu_s_per_gb", kMemcpy, "s/GB"},
     Target{"CPU of shm write, 1 MiB x 32", "shm_write_1mib_cpu_s_per_gb", "memcpy_1mib_cpu_s_per_gb", kMemcpy, "s/GB"},
     Target{"CPU of tcp read, 1 MiB x 32", "tcp_read_1mib_cpu_s_per_gb", "iperf3_cpu_s_per_gb", kIperf3, "s/GB"},
@@ -74,6 +79,8 @@ constexpr std::array kTargets = {
            "s/GB"},
     Target{"CPU of file read", "file_read_1mib_cpu_s_per_gb", "fio_read_cpu_s_per_gb", kFio, "s/GB"},
     Target{"CPU of file write", "file_write_1mib_cpu_s_per_gb", "fio_write_cpu_s_per_gb", kFio, "s/GB"},
+    Target{"CPU of GPU to host", "cuda_read_1mib_cpu_s_per_gb", "", "", "s/GB"},
+    Target{"CPU of host to GPU", "cuda_write_1mib_cpu_s_per_gb", "", "", "s/GB"},
     Target{"CPU of messages, 64 in flight", "messages_64_cpu_us", "", "", "us each"},
 };
 

@@ -11,7 +11,9 @@ namespace mooncake::cli {
 using transfer::TransferStats;
 
 TransferClientOptions transfer_client_options(const Config& config, std::string_view section) {
-  return {.name = config.text(fmt::format("{}.name", section)), .auth = auth_config(config, section)};
+  return {.name = config.text(fmt::format("{}.name", section)),
+          .auth = auth_config(config, section),
+          .topology = config.text(fmt::format("{}.topology", section))};
 }
 
 Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::string& peer,
@@ -22,6 +24,7 @@ Result<std::unique_ptr<TransferClient>> TransferClient::connect(const std::strin
   config.node_name = std::move(options.name);
   config.auth = std::move(options.auth);
   config.enable_shm = options.shm;
+  config.topology = std::move(options.topology);
   MC_ASSIGN_OR_RETURN(client->engine_, transfer::TransferEngine::create(std::move(config)));
   MC_RETURN_IF_ERROR(client->find_peer(peer));
   return client;
@@ -53,6 +56,16 @@ Result<std::unique_ptr<TransferClient>> TransferClient::open_file(const std::str
   return client;
 }
 
+Result<std::unique_ptr<TransferClient>> TransferClient::open_gpu(ByteSpan memory) {
+  MC_ASSIGN_OR_RETURN(std::unique_ptr<TransferClient> client, with_own_peer());
+  MC_ASSIGN_OR_RETURN(
+      const transfer::SegmentHandle segment,
+      client->engine().register_memory(memory, transfer::MemoryKind::kCuda, transfer::Access::kReadWrite));
+  MC_ASSIGN_OR_RETURN(client->peer_, client->engine().connect(client->engine().name()));
+  client->remote_ = {.segment = segment, .bytes = memory.size(), .cpu_s = 0};
+  return client;
+}
+
 Status TransferClient::find_peer(const std::string& peer) {
   MC_ASSIGN_OR_RETURN(peer_, engine().connect(peer));
   auto described = describe();
@@ -72,6 +85,13 @@ Status TransferClient::allocate_local(std::uint64_t bytes) {
   MC_ASSIGN_OR_RETURN(local_, engine().allocate_shared(bytes));
   std::ranges::fill(local_, std::byte{0});  // what is timed later should not be the kernel that finds pages
   return engine().register_memory(local_, transfer::Access::kNone).status();
+}
+
+Status TransferClient::use_gpu(ByteSpan memory) {
+  CHECK(local_.empty());
+  MC_RETURN_IF_ERROR(engine().register_memory(memory, transfer::MemoryKind::kCuda, transfer::Access::kNone).status());
+  local_ = memory;
+  return {};
 }
 
 Result<double> TransferClient::cpu_s() {

@@ -24,10 +24,11 @@ inline constexpr Seconds kTransferAnswerWait{10};
 struct TransferClientOptions {
   std::string name = "transfer-client";
   transfer::AuthConfig auth = {};
-  bool shm = true;  ///< false: bytes go by tcp also within this host
+  std::string topology = {};  ///< a file; see TransferConfig
+  bool shm = true;            ///< false: bytes go by tcp also within this host
 };
 
-/// `name` and the authentication that `section` says ("transfer_read").
+/// `name`, `topology` and the authentication that `section` says ("transfer_read").
 TransferClientOptions transfer_client_options(const Config& config, std::string_view section);
 
 class TransferClient {
@@ -43,14 +44,21 @@ class TransferClient {
   /// An engine whose "peer" is a file that it reads and writes itself: transport file. @return as register_file().
   static Result<std::unique_ptr<TransferClient>> open_file(const std::string& path, std::uint64_t bytes);
 
+  /// An engine that is its own peer, with memory of a GPU, which outlives it, for a segment: transport cuda.
+  /// @return as register_memory().
+  static Result<std::unique_ptr<TransferClient>> open_gpu(ByteSpan memory);
+
   [[nodiscard]] transfer::TransferEngine& engine() { return *engine_; }
   [[nodiscard]] transfer::PeerHandle peer() const { return peer_; }
   [[nodiscard]] const SegmentDescription& remote() const { return remote_; }
-  /// What allocate_local() made; empty before.
+  /// What allocate_local() made, or use_gpu() was given; empty before.
   [[nodiscard]] ByteSpan local() const { return local_; }
 
   /// Makes local() so many bytes of shared memory, which peers on this host can map. Once.
   Status allocate_local(std::uint64_t bytes);
+  /// Makes local() memory of a GPU, which outlives this. Once, in place of allocate_local(). @return as
+  /// register_memory().
+  Status use_gpu(ByteSpan memory);
 
   /// User and system time of both processes so far, in seconds; of the one process if the engine is its own peer.
   /// @return as TransferEngine::call().

@@ -19,8 +19,12 @@ class Loader {
 
   template <typename Function>
   void load(Function*& into, const char* name) {
-    into = reinterpret_cast<Function*>(::dlsym(library_, name));
+    load_if_there(into, name);
     if (into == nullptr && missing_.empty()) missing_ = name;
+  }
+  template <typename Function>
+  void load_if_there(Function*& into, const char* name) {
+    into = reinterpret_cast<Function*>(::dlsym(library_, name));
   }
   [[nodiscard]] const std::string& missing() const { return missing_; }
 
@@ -38,19 +42,25 @@ Status load_symbols(void* library, CudaDriver& driver) {
   loader.load(driver.DeviceGetCount, "cuDeviceGetCount");
   loader.load(driver.DeviceGet, "cuDeviceGet");
   loader.load(driver.DeviceGetName, "cuDeviceGetName");
+  loader.load(driver.DeviceGetAttribute, "cuDeviceGetAttribute");
   loader.load(driver.DevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain");
   loader.load(driver.DevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2");
   loader.load(driver.CtxPushCurrent, "cuCtxPushCurrent_v2");
   loader.load(driver.CtxPopCurrent, "cuCtxPopCurrent_v2");
   loader.load(driver.PointerGetAttribute, "cuPointerGetAttribute");
+  loader.load(driver.PointerSetAttribute, "cuPointerSetAttribute");
   loader.load(driver.StreamCreate, "cuStreamCreate");
   loader.load(driver.StreamDestroy, "cuStreamDestroy_v2");
   loader.load(driver.StreamQuery, "cuStreamQuery");
   loader.load(driver.StreamSynchronize, "cuStreamSynchronize");
   loader.load(driver.LaunchHostFunc, "cuLaunchHostFunc");
   loader.load(driver.MemcpyAsync, "cuMemcpyAsync");
+  loader.load(driver.MemAlloc, "cuMemAlloc_v2");
+  loader.load(driver.MemFree, "cuMemFree_v2");
   loader.load(driver.MemHostRegister, "cuMemHostRegister_v2");
   loader.load(driver.MemHostUnregister, "cuMemHostUnregister");
+  loader.load_if_there(driver.MemGetHandleForAddressRange, "cuMemGetHandleForAddressRange");
+  loader.load_if_there(driver.FlushGPUDirectRDMAWrites, "cuFlushGPUDirectRDMAWrites");
   if (loader.missing().empty()) return {};
   return {Code::kUnavailable,
           fmt::format("cuda: {} has no {}: the driver must be of CUDA 10 or later", kLibrary, loader.missing())};

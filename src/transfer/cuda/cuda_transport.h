@@ -26,7 +26,7 @@ class CudaTransport final : public Transport {
         counters_(context.stats.paths, context.config.node_name, "cuda", {""}) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }
-  [[nodiscard]] bool reaches(MemoryKind /*kind*/) const override { return true; }
+  [[nodiscard]] bool reaches(const Slice& /*slice*/) override { return true; }
   void start(SliceId id, const Slice& slice) override;
   Abandoned abandon(SliceId id, const Slice& slice) override;
   /// Ends what goes through the segment, now or when the device has let go.

@@ -24,8 +24,8 @@
 
 namespace mooncake::transfer {
 
-/// The longest slice there is (slice_bytes()). What peers of another make ask for beyond that is refused.
-inline constexpr std::size_t kStagingSlotBytes = 2 * kTcpSlices.bytes;
+/// The longest slice there is. What peers of another make ask for beyond that is refused.
+inline constexpr std::size_t kStagingSlotBytes = kSliceBytesMax;
 
 /// Who holds a slot.
 enum class SlotUse : std::uint8_t {

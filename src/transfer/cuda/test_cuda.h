@@ -35,6 +35,10 @@ struct SimulatedCuda {
   static void hold(bool held) { cuda_symbol<void (*)(int)>("simulated_cuda_hold")(held ? 1 : 0); }
   /// The devices fail; lose(false) makes them as new.
   static void lose(bool lost) { cuda_symbol<void (*)(int)>("simulated_cuda_lose")(lost ? 1 : 0); }
+  /// What the devices can do: see simulated_cuda_set().
+  static void set(const char* what, int value) {
+    cuda_symbol<void (*)(const char*, int)>("simulated_cuda_set")(what, value);
+  }
   static long count(const char* what) { return cuda_symbol<long (*)(const char*)>("simulated_cuda_count")(what); }
 };
 
@@ -44,12 +48,11 @@ class GpuMemory {
   explicit GpuMemory(std::size_t bytes, int device = 0)
       : driver_(*load_cuda_driver().value()), context_(*PrimaryContext::retain(driver_, device)), bytes_(bytes) {
     const CudaScope scope(driver_, context_.get());
-    CHECK(cuda_symbol<CudaResult (*)(CudaAddress*, std::size_t)>("cuMemAlloc_v2")(&address_, bytes) ==
-          CudaResult::kSuccess);
+    CHECK(driver_.MemAlloc(&address_, bytes) == CudaResult::kSuccess);
   }
   ~GpuMemory() {
     const CudaScope scope(driver_, context_.get());
-    cuda_symbol<CudaResult (*)(CudaAddress)>("cuMemFree_v2")(address_);
+    driver_.MemFree(address_);
   }
   GpuMemory(const GpuMemory&) = delete;
   GpuMemory& operator=(const GpuMemory&) = delete;

@@ -50,8 +50,11 @@ int FixedBuffers::update(int index, ByteSpan memory) {
 
 void FixedBuffers::pool_gone(std::uint64_t pool) {
   for (auto found = indexes_.lower_bound({pool, 0}); found != indexes_.end() && found->first.first == pool;) {
-    CHECK(update(found->second, {}) == 0);
-    free_.push_back(found->second);
+    if (const int error = update(found->second, {}); error == 0) {
+      free_.push_back(found->second);
+    } else {  // the entry stays as it is, and is not used any more
+      log_warn("transfer: a pool that was freed stays pinned: {}", errno_text(-error));
+    }
     found = indexes_.erase(found);
   }
 }

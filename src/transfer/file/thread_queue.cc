@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace mooncake::transfer {
 namespace {
@@ -21,7 +23,11 @@ std::int64_t move(const FileOp& op) {
 }  // namespace
 
 ThreadQueue::ThreadQueue(net::EventLoop& loop, Completed completed) : loop_(loop), completed_(std::move(completed)) {
-  for (std::size_t i = 0; i < kFileThreads; ++i) threads_.emplace_back([this] { work(); });
+  try {
+    for (std::size_t i = 0; i < kFileThreads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    log_warn("transfer: {} threads move files, not {}: {}", threads_.size(), kFileThreads, error.what());
+  }
 }
 
 ThreadQueue::~ThreadQueue() {
@@ -37,6 +43,7 @@ ThreadQueue::~ThreadQueue() {
 void ThreadQueue::submit(const FileOp& op) {
   CHECK(ops_ < kFileOpsMax);
   ++ops_;
+  if (threads_.empty()) return complete(op.id, -EAGAIN);
   MutexLock lock(mutex_);
   waiting_.push_back(op);
   changed_.notify_one();

@@ -24,7 +24,7 @@
 
 namespace mooncake::transfer {
 
-/// A hundred slices of RDMA, or one of TCP: long against the wakeups that bunch completions, short against kSmoothing.
+/// Some 25 slices of RDMA, or one of TCP: long against the wakeups that bunch completions, short against kSmoothing.
 inline constexpr Nanos kSampleTime = Millis(1);
 /// A rail that becomes half as fast is known to be within a third of the truth after two of these.
 inline constexpr Nanos kSmoothing = Millis(100);

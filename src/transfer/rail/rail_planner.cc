@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "base/check.h"
 #include "transfer/rail/rail_weights.h"
@@ -22,20 +21,20 @@ RailPlanner::RailPlanner(std::size_t rail_count, const SliceRule& rule)
       rails_(rail_count, RailState{.bandwidth = BandwidthEstimate(rule.prior_bytes_per_s())}),
       monitor_(static_cast<std::uint32_t>(rail_count)) {}
 
-Result<PlannedSlice> RailPlanner::start(std::size_t rest, std::span<const double> weights, Instant now) {
-  CHECK(rest > 0);
-  MC_ASSIGN_OR_RETURN(const RailId rail, choose(std::min(rest, rule_.bytes), weights, {}, now));
-  const std::size_t bytes = slice_bytes(rest, rule_.unit(bytes_per_s(rail, now)));
-  enter(rail, bytes, now);
-  return PlannedSlice{.rail = rail, .bytes = bytes};
+std::size_t RailPlanner::cut(std::size_t rest, std::span<const double> weights, const RailSet& excluded,
+                             Instant now) const {
+  if (rest <= rule_.bytes_min) return rest;
+  const std::optional<RailId> rail = choose(std::min(rest, rule_.bytes), weights, excluded, now);
+  return rule_.cut(rest, rail ? bytes_per_s(*rail, now) : rule_.prior_bytes_per_s());
 }
 
-Result<RailId> RailPlanner::start_again(std::size_t bytes, std::span<const double> weights, const RailSet& excluded,
-                                        Instant now) {
+Result<RailId> RailPlanner::start(std::size_t bytes, std::span<const double> weights, const RailSet& excluded,
+                                  Instant now) {
   CHECK(bytes > 0);
-  MC_ASSIGN_OR_RETURN(const RailId rail, choose(bytes, weights, excluded, now));
-  enter(rail, bytes, now);
-  return rail;
+  const std::optional<RailId> rail = choose(bytes, weights, excluded, now);
+  if (!rail) return refusal(weights, excluded, now);
+  CHECK(monitor_.can_use(*rail, now));
+  return start_anyway(bytes, *rail, now);
 }
 
 RailId RailPlanner::start_anyway(std::size_t bytes, RailId rail, Instant now) {
@@ -46,8 +45,8 @@ RailId RailPlanner::start_anyway(std::size_t bytes, RailId rail, Instant now) {
   return rail;
 }
 
-Result<RailId> RailPlanner::choose(std::size_t bytes, std::span<const double> weights, const RailSet& excluded,
-                                   Instant now) const {
+std::optional<RailId> RailPlanner::choose(std::size_t bytes, std::span<const double> weights, const RailSet& excluded,
+                                          Instant now) const {
   CHECK(weights.size() == rails_.size());
   std::optional<RailId> best;
   double best_cost = 0;
@@ -60,13 +59,7 @@ Result<RailId> RailPlanner::choose(std::size_t bytes, std::span<const double> we
     best = id;
     best_cost = cost;
   }
-  if (!best) return refusal(weights, excluded, now);
-  return *best;
-}
-
-void RailPlanner::enter(RailId id, std::size_t bytes, Instant now) {
-  CHECK(monitor_.can_use(id, now));
-  start_anyway(bytes, id, now);
+  return best;
 }
 
 Status RailPlanner::refusal(std::span<const double> weights, const RailSet& excluded, Instant now) const {

@@ -1,4 +1,4 @@
-// RailPlanner: cuts requests to one peer into slices and chooses a rail for each.
+// RailPlanner: says how long the next slice towards one peer is, and chooses a rail for each.
 //
 // A slice goes to the rail with the lowest
 //
@@ -8,10 +8,10 @@
 // bytes in proportion to their bandwidth, and a far one gets some when the queue of the near ones is longer than the
 // detour is worth. Among equals the lowest rail wins, so the same calls make the same choices.
 //
-// Then the slice is cut, as long as its rail moves in the time that the rule states (slice_rule.h), by the bandwidth
-// that was measured on it (bandwidth_estimate.h). The comparison before is of one length on all rails, the rule's
-// first: by its own short slices a slow rail would look as good as a fast one. A rail that fails cools down
-// (rail_monitor.h).
+// A slice is as long as the rail that would be chosen next moves in the time that the rule states (slice_rule.h), by
+// the bandwidth that was measured on it (bandwidth_estimate.h). That choice is between slices of one length on all
+// rails, the rule's first: by its own short slices a slow rail would look as good as a fast one. A rail that fails
+// cools down (rail_monitor.h).
 //
 // Every slice that was started is reported once: done, failed or abandoned. Pure: no I/O, no clock; the owner passes
 // `now`, which must not decrease. Nothing allocates but a refusal's message. Thread-compatible.
@@ -19,6 +19,7 @@
 
 #include <bitset>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -37,25 +38,19 @@ inline constexpr std::size_t kRailsMax = 64;
 /// Rails that a slice must not take again, because it has failed on them; by RailId.
 using RailSet = std::bitset<kRailsMax>;
 
-/// A slice that was begun: the next `bytes` of its request go over `rail`.
-struct PlannedSlice {
-  RailId rail{};
-  std::size_t bytes = 0;
-  bool operator==(const PlannedSlice&) const = default;
-};
-
 class RailPlanner {
  public:
   /// Rails 0 to `rail_count` - 1, all of the kind that `rule` describes. @return kExhausted above kRailsMax.
   static Result<RailPlanner> create(std::size_t rail_count, const SliceRule& rule);
 
-  /// Begins the next slice of a request of which `rest` > 0 bytes are left. `weights` has a value for each rail, for
-  /// the memory at both ends of this request (rail_weights.h).
-  /// @return kUnavailable if no rail can take it: try another transport. O(rails).
-  Result<PlannedSlice> start(std::size_t rest, std::span<const double> weights, Instant now);
+  /// How long the next slice of a request is of which `rest` > 0 bytes are left. `weights` has a value for each rail,
+  /// for the memory of this request (rail_weights.h). The rule's first length where no rail can take it. O(rails).
+  [[nodiscard]] std::size_t cut(std::size_t rest, std::span<const double> weights, const RailSet& excluded,
+                                Instant now) const;
 
-  /// Begins a slice again that has failed on the rails in `excluded`, as long as it was. @return as start().
-  Result<RailId> start_again(std::size_t bytes, std::span<const double> weights, const RailSet& excluded, Instant now);
+  /// Begins a slice of `bytes` > 0 on a rail that is not in `excluded`.
+  /// @return kUnavailable if no rail can take it: try another transport. O(rails).
+  Result<RailId> start(std::size_t bytes, std::span<const double> weights, const RailSet& excluded, Instant now);
 
   /// Begins a slice on that rail though it cools down: there is no other, and no other transport. @return `rail`.
   RailId start_anyway(std::size_t bytes, RailId rail, Instant now);
@@ -83,9 +78,8 @@ class RailPlanner {
   RailPlanner(std::size_t rail_count, const SliceRule& rule);
 
   static std::size_t index(RailId rail) { return static_cast<std::size_t>(rail); }
-  [[nodiscard]] Result<RailId> choose(std::size_t bytes, std::span<const double> weights, const RailSet& excluded,
-                                      Instant now) const;
-  void enter(RailId rail, std::size_t bytes, Instant now);
+  [[nodiscard]] std::optional<RailId> choose(std::size_t bytes, std::span<const double> weights,
+                                             const RailSet& excluded, Instant now) const;
   [[nodiscard]] Status refusal(std::span<const double> weights, const RailSet& excluded, Instant now) const;
   RailState& leave(RailId rail, std::size_t bytes);
 

@@ -19,6 +19,24 @@ constexpr std::size_t kMiB = 1u << 20;
 constexpr RailId kFirst{0};
 constexpr RailId kSecond{1};
 
+/// A slice that was begun.
+struct Begun {
+  RailId rail{};
+  std::size_t bytes = 0;
+  bool operator==(const Begun&) const = default;
+};
+
+/// Cuts the next slice of a request and begins it, as a transport does.
+std::optional<Begun> begin(RailPlanner& planner, std::size_t rest, const std::vector<double>& weights, Instant now) {
+  const std::size_t bytes = planner.cut(rest, weights, {}, now);
+  const Result<RailId> rail = planner.start(bytes, weights, {}, now);
+  if (!rail.ok()) {
+    EXPECT_EQ(rail.status().code(), Code::kUnavailable);
+    return std::nullopt;
+  }
+  return Begun{*rail, bytes};
+}
+
 RailPlanner make_planner(std::size_t rails, const SliceRule& rule = kTcpSlices) {
   return *RailPlanner::create(rails, rule);
 }
@@ -82,11 +100,8 @@ class Network {
 
  private:
   bool start() {
-    const auto slice = planner.start(64 * kMiB, weights, now);
-    if (!slice.ok()) {
-      EXPECT_EQ(slice.status().code(), Code::kUnavailable);
-      return false;
-    }
+    const auto slice = begin(planner, 64 * kMiB, weights, now);
+    if (!slice.has_value()) return false;
     QueuedRail& rail = rails[static_cast<std::size_t>(slice->rail)];
     const Instant begin = rail.queue.empty() ? now : std::max(now, rail.queue.back().done);
     const auto takes = from_ms(1e3 * static_cast<double>(slice->bytes) / rail.bytes_per_s);
@@ -146,8 +161,8 @@ TEST(RailPlanner, FindsTheFastRailWhateverThePrior) {
 TEST(RailPlanner, SlicesTakeAboutTheSameTimeOnEachRail) {
   Network network({2e9, 5e8}, {1, 1});
   network.run(Seconds(2), 16);
-  const auto next = [&](std::vector<double> only) {
-    return static_cast<double>(network.planner.start(64 * kMiB, only, network.now)->bytes);
+  const auto next = [&](const std::vector<double>& only) {
+    return static_cast<double>(network.planner.cut(64 * kMiB, only, {}, network.now));
   };
   EXPECT_NEAR(next({1, kNoRail}) / 2e9, 1e-3, 1e-4);
   EXPECT_NEAR(next({kNoRail, 1}) / 5e8, 1e-3, 1e-4);
@@ -190,7 +205,7 @@ TEST(RailPlanner, AFarRailWaitsUntilTheQueueOfTheNearOneOutweighsIt) {
   const Instant now{};
   // Costs in slices: near 1, 2, 3, and at 3 it ties with far at 1 x 3; then far, once.
   for (const RailId expected : {kFirst, kFirst, kFirst, kSecond, kFirst, kFirst, kFirst, kSecond}) {
-    EXPECT_EQ(planner.start(kMiB, weights, now)->rail, expected);
+    EXPECT_EQ(*planner.start(kMiB, weights, {}, now), expected);
   }
 }
 
@@ -219,7 +234,7 @@ TEST(RailPlanner, AmongEqualsTheLowestRailWins) {
   const std::vector<double> weights(4, 1.0);
   for (int round = 0; round < 3; ++round) {
     for (std::uint32_t rail = 0; rail < 4; ++rail) {
-      EXPECT_EQ(planner.start(kMiB, weights, Instant{})->rail, RailId{rail});
+      EXPECT_EQ(*planner.start(kMiB, weights, {}, Instant{}), RailId{rail});
     }
   }
 }
@@ -227,13 +242,13 @@ TEST(RailPlanner, AmongEqualsTheLowestRailWins) {
 TEST(RailPlanner, AFailedSliceGoesToAnotherRailAsLongAsItWas) {
   RailPlanner planner = make_planner(2);
   const std::vector<double> weights = {1, 1};
-  const PlannedSlice slice = *planner.start(10 * kMiB, weights, Instant{});
-  EXPECT_EQ(slice, (PlannedSlice{.rail = kFirst, .bytes = kMiB}));
+  const Begun slice = *begin(planner, 10 * kMiB, weights, Instant{});
+  EXPECT_EQ(slice, (Begun{.rail = kFirst, .bytes = kMiB}));
   planner.on_failed(slice.rail, slice.bytes, Instant{});
   RailSet failed_on;
   failed_on.set(0);
   // Even where the first has recovered meanwhile.
-  EXPECT_EQ(*planner.start_again(slice.bytes, weights, failed_on, Instant(kCooldownMin)), kSecond);
+  EXPECT_EQ(*planner.start(slice.bytes, weights, failed_on, Instant(kCooldownMin)), kSecond);
   EXPECT_EQ(planner.bytes_in_flight(kSecond), slice.bytes);
 }
 
@@ -242,29 +257,30 @@ TEST(RailPlanner, SaysThatNoRailIsLeft) {
   const std::vector<double> weights = {1, 1, kNoRail};
   RailSet all;
   all.set();
-  const auto excluded = planner.start_again(kMiB, weights, all, Instant{});
+  const auto excluded = planner.start(kMiB, weights, all, Instant{});
   EXPECT_EQ(excluded.status().code(), Code::kUnavailable);
   EXPECT_THAT(excluded.status().message(),
               testing::HasSubstr("of 3, 2 lead between these memories, the slice failed on 2 of them, and 3 are up"));
 
   for (int i = 0; i < 2; ++i) {
-    const PlannedSlice slice = *planner.start(kMiB, weights, Instant{});
-    planner.on_failed(slice.rail, slice.bytes, Instant{});
+    planner.on_failed(*planner.start(kMiB, weights, {}, Instant{}), kMiB, Instant{});
   }
-  EXPECT_EQ(planner.start(kMiB, weights, Instant{}).status().code(), Code::kUnavailable);
-  EXPECT_TRUE(planner.start(kMiB, weights, Instant(kCooldownMin)).ok());
-  EXPECT_EQ(make_planner(0).start(kMiB, {}, Instant{}).status().code(), Code::kUnavailable);
+  EXPECT_EQ(planner.start(kMiB, weights, {}, Instant{}).status().code(), Code::kUnavailable);
+  EXPECT_EQ(planner.cut(64 * kMiB, weights, {}, Instant{}), kTcpSlices.bytes) << "whoever carries it";
+  EXPECT_TRUE(planner.start(kMiB, weights, {}, Instant(kCooldownMin)).ok());
+  EXPECT_EQ(make_planner(0).start(kMiB, {}, {}, Instant{}).status().code(), Code::kUnavailable);
 }
 
 TEST(RailPlanner, AnAbandonedProbeIsFollowedByAnother) {
   RailPlanner planner = make_planner(1);
   const std::vector<double> weights = {1};
-  planner.on_failed(kFirst, planner.start(kMiB, weights, Instant{})->bytes, Instant{});
+  planner.on_failed(*planner.start(kMiB, weights, {}, Instant{}), kMiB, Instant{});
   const Instant probe(kCooldownMin);
-  const std::size_t bytes = planner.start(kMiB, weights, probe)->bytes;
-  EXPECT_FALSE(planner.start(kMiB, weights, probe).ok());
-  planner.on_abandoned(kFirst, bytes, probe);
-  EXPECT_TRUE(planner.start(kMiB, weights, probe).ok());
+  EXPECT_EQ(planner.cut(64 * kMiB, weights, {}, probe), kMiB) << "asking claims no probe";
+  EXPECT_TRUE(planner.start(kMiB, weights, {}, probe).ok());
+  EXPECT_FALSE(planner.start(kMiB, weights, {}, probe).ok());
+  planner.on_abandoned(kFirst, kMiB, probe);
+  EXPECT_TRUE(planner.start(kMiB, weights, {}, probe).ok());
 }
 
 TEST(RailPlanner, TakesAsManyRailsAsItNames) {
@@ -280,18 +296,23 @@ struct Twin {
   RailMonitor monitor;
   std::multimap<std::uint32_t, std::size_t> live{};
 
-  [[nodiscard]] std::optional<PlannedSlice> choice(std::size_t rest, bool whole, const std::vector<double>& weights,
-                                                   const RailSet& excluded, Instant now) const {
+  [[nodiscard]] std::optional<RailId> choice(std::size_t bytes, const std::vector<double>& weights,
+                                             const RailSet& excluded, Instant now) const {
     std::multimap<double, std::uint32_t> by_cost;  // equals stay in the order of their rails
     for (std::uint32_t rail = 0; rail < weights.size(); ++rail) {
       if (weights[rail] == kNoRail || excluded.test(rail) || !monitor.can_use(RailId{rail}, now)) continue;
-      std::size_t queued = whole ? rest : std::min(rest, rule.bytes);
+      std::size_t queued = bytes;
       for (auto [at, end] = live.equal_range(rail); at != end; ++at) queued += at->second;
       by_cost.emplace(static_cast<double>(queued) / planner.bytes_per_s(RailId{rail}, now) * weights[rail], rail);
     }
     if (by_cost.empty()) return std::nullopt;
-    const RailId best{by_cost.begin()->second};
-    return PlannedSlice{best, whole ? rest : slice_bytes(rest, rule.unit(planner.bytes_per_s(best, now)))};
+    return RailId{by_cost.begin()->second};
+  }
+
+  [[nodiscard]] std::size_t cut(std::size_t rest, const std::vector<double>& weights, const RailSet& excluded,
+                                Instant now) const {
+    const std::optional<RailId> rail = choice(std::min(rest, rule.bytes), weights, excluded, now);
+    return rule.cut(rest, rail ? planner.bytes_per_s(*rail, now) : rule.prior_bytes_per_s());
   }
 };
 
@@ -302,19 +323,15 @@ void start_both(RailPlanner& planner, Twin& twin, Rng& rng, Instant now) {
   const bool again = rng.below(4) == 0;
   const RailSet excluded = again ? RailSet(rng.next() & rng.next()) : RailSet();
   const std::size_t rest = 1 + rng.below(20 * kMiB);
-  const auto wanted = twin.choice(rest, again, weights, excluded, now);
-  Result<PlannedSlice> got = Status(Code::kInternal, "not asked");
-  if (again) {
-    const auto rail = planner.start_again(rest, weights, excluded, now);
-    got = rail.ok() ? Result<PlannedSlice>(PlannedSlice{*rail, rest}) : Result<PlannedSlice>(rail.status());
-  } else {
-    got = planner.start(rest, weights, now);
-  }
+  const std::size_t bytes = planner.cut(rest, weights, excluded, now);
+  ASSERT_EQ(bytes, twin.cut(rest, weights, excluded, now));
+  const auto wanted = twin.choice(bytes, weights, excluded, now);
+  const Result<RailId> got = planner.start(bytes, weights, excluded, now);
   ASSERT_EQ(got.ok(), wanted.has_value());
   if (!got.ok()) return;
   ASSERT_EQ(*got, *wanted);
-  ASSERT_TRUE(twin.monitor.try_use(got->rail, now));
-  twin.live.emplace(static_cast<std::uint32_t>(got->rail), got->bytes);
+  ASSERT_TRUE(twin.monitor.try_use(*got, now));
+  twin.live.emplace(static_cast<std::uint32_t>(*got), bytes);
 }
 
 /// One random slice in flight ends, for both.

@@ -12,6 +12,13 @@ constexpr std::size_t kSliceAlign = 4096;
 
 constexpr std::size_t whole_pages(std::size_t bytes) { return (bytes + kSliceAlign - 1) / kSliceAlign * kSliceAlign; }
 
+/// `unit` and `most` are whole pages.
+std::size_t even_share(std::size_t rest, std::size_t unit, std::size_t most) {
+  CHECK(rest > 0 && unit > 0 && unit <= most);
+  const std::size_t count = std::max(rest / unit, (rest + most - 1) / most);
+  return std::min(whole_pages((rest + count - 1) / count), rest);
+}
+
 }  // namespace
 
 std::size_t SliceRule::unit(double bytes_per_s) const {
@@ -21,10 +28,10 @@ std::size_t SliceRule::unit(double bytes_per_s) const {
       static_cast<std::size_t>(std::clamp(wanted, static_cast<double>(bytes_min), static_cast<double>(bytes_max))));
 }
 
-std::size_t slice_bytes(std::size_t rest, std::size_t unit) {
-  CHECK(unit > 0 && unit % kSliceAlign == 0);
-  const std::size_t count = std::max<std::size_t>(1, rest / unit);
-  return std::min(whole_pages((rest + count - 1) / count), rest);
+std::size_t SliceRule::cut(std::size_t rest, double bytes_per_s) const {
+  return even_share(rest, unit(bytes_per_s), bytes_max);
 }
+
+std::size_t cut_on_host(std::size_t rest) { return even_share(rest, kSliceBytesMax / 2, kSliceBytesMax); }
 
 }  // namespace mooncake::transfer

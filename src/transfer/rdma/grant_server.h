@@ -4,13 +4,13 @@
 //   ticket      comes as immediate data when the operation is over, behind its last byte: the window is invalidated,
 //               then the segment let go of. After a write: -> done(ok), since the bytes are in place and visible here
 //   revoke      the window is invalidated, then the segment let go of -> done(kStale). What comes later is refused by
-//   the
-//               device, so the opener ends the endpoint if its operation was posted
+//               the device, so the opener ends the endpoint if its operation was posted
 //   close       the opener lost the endpoint, or it broke here: the queue pair is destroyed, and with it every window;
 //               each grant that was not over -> done: kStale if it had been revoked, else kUnavailable: try again
 //
-// Without windows (has_windows()) the key is that of all of the registered memory, and a revocation destroys the queue
-// pair: nothing less stops the peer.
+// Without windows (has_windows()), and for memory of a GPU (Registration::takes_windows()), the key is that of all of
+// the registered memory, and a revocation destroys the queue pair: nothing less stops the peer. After a write to a GPU
+// its owner is told of done when the GPU sees the bytes (Registration::settle()).
 //
 // A peer that is told of done, or whose endpoint is closed, touches the range no more. Loop thread only.
 #pragma once

@@ -179,6 +179,12 @@ std::vector<std::string> RdmaHost::port_names() const {
   return names;
 }
 
+std::vector<std::string> RdmaHost::device_names() const {
+  std::vector<std::string> names;
+  for (const Port& port : ports_) names.push_back(port.device->name());
+  return names;
+}
+
 std::vector<RdmaAddress> RdmaHost::addresses() const {
   std::vector<RdmaAddress> addresses;
   for (const Port& port : ports_) addresses.push_back(port.state().address);
@@ -205,14 +211,21 @@ void RdmaHost::free_place(std::uint64_t endpoint) {
   owners_.erase(endpoint);
 }
 
-Result<RegistrationPtr> RdmaHost::registration(RdmaDevice& device, ByteSpan memory) {
+Result<RegistrationPtr> RdmaHost::registration(RdmaDevice& device, ByteSpan memory, RemoteRight right) {
   const Instant now = loop_->clock().now();
   if (const auto place = pools_.find(memory); place.has_value()) {
     return device.registrations().get({.segment = {}, .pool = place->pool}, place->memory, now);
   }
   const auto area = segments_.area_of(memory);
   if (!area.has_value()) return Status(Code::kStale, "the memory lies in no segment any more");
-  return device.registrations().get({.segment = area->segment, .pool = 0}, area->memory, now);
+  const AreaKey key{.segment = area->segment, .pool = 0};
+  if (area->kind == MemoryKind::kHost) return device.registrations().get(key, area->memory, now);
+  return device.registrations().get_gpu(key, area->memory, right, now);
+}
+
+bool RdmaHost::reaches_gpu(ByteSpan memory) {
+  return std::ranges::all_of(
+      ports_, [&](const Port& port) { return !port.state().address.up || registration(*port.device, memory).ok(); });
 }
 
 void RdmaHost::drop(const AreaKey& area) {

@@ -62,6 +62,8 @@ class RdmaHost {
   [[nodiscard]] const std::vector<Port>& ports() const { return ports_; }
   /// The ports as an operator knows them: "mlx5_0:1".
   [[nodiscard]] std::vector<std::string> port_names() const;
+  /// The device of each port: "mlx5_0".
+  [[nodiscard]] std::vector<std::string> device_names() const;
   /// What peers are told of the ports.
   [[nodiscard]] std::vector<RdmaAddress> addresses() const;
 
@@ -76,9 +78,11 @@ class RdmaHost {
   void use_place(std::uint64_t endpoint) { endpoints_.use(endpoint); }
   void free_place(std::uint64_t endpoint);
 
-  /// The registration of what `memory` is a part of: its shared pool, or else its segment. @return kStale if it is in
-  /// none any more, or why it cannot be registered.
-  Result<RegistrationPtr> registration(RdmaDevice& device, ByteSpan memory);
+  /// The registration of what `memory` is a part of: its shared pool, or else its segment; `right` counts for a GPU's
+  /// memory. @return kStale if it is in none any more, or why it cannot be registered.
+  Result<RegistrationPtr> registration(RdmaDevice& device, ByteSpan memory, RemoteRight right = RemoteRight::kNone);
+  /// Whether every device that has a port up can move memory of a GPU itself; with any of them a slice may go.
+  bool reaches_gpu(ByteSpan memory);
   /// The segment or shared pool is gone.
   void drop(const AreaKey& area);
 

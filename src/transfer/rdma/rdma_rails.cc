@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "transfer/rail/rail_weights.h"
-
 namespace mooncake::transfer {
 namespace {
 
@@ -33,25 +31,29 @@ void RdmaRails::lay() {
   std::ranges::stable_partition(rails_, [this](const Rail& rail) { return straight(rail.local, rail.remote); });
   rails_.resize(std::min(rails_.size(), kRailsMax));
   planner_.emplace(*RailPlanner::create(rails_.size(), kRdmaSlices));
+  weights_ = RailWeights(distances_, rails_.size());
+  for (std::size_t i = 0; i < rails_.size() && !devices_.empty(); ++i) {
+    weights_.set_device(i, devices_.at(rails_[i].local));
+  }
 }
 
 void RdmaRails::weigh() {
-  weights_.assign(rails_.size(), kNoRail);
   for (std::size_t i = 0; i < rails_.size(); ++i) {
     const RdmaAddress& local = local_[rails_[i].local];
     const RdmaAddress& remote = remote_[rails_[i].remote];
-    if (!local.up || !remote.up || local.infiniband != remote.infiniband) continue;
-    weights_[i] = straight(rails_[i].local, rails_[i].remote) ? 1 : kCrossWeight;
+    const bool usable = local.up && remote.up && local.infiniband == remote.infiniband;
+    const double weight = straight(rails_[i].local, rails_[i].remote) ? 1 : kCrossWeight;
+    weights_.set_base(i, usable ? weight : kNoRail);
   }
 }
 
 bool RdmaRails::any_up() const {
-  return std::ranges::any_of(weights_, [](double weight) { return weight != kNoRail; });
+  return std::ranges::any_of(weights_.base(), [](double weight) { return weight != kNoRail; });
 }
 
-Result<RailId> RdmaRails::start(std::size_t bytes, const RailSet& tried, Instant now) {
+Result<RailId> RdmaRails::start(std::size_t bytes, MemoryLocation location, const RailSet& tried, Instant now) {
   if (!known()) return Status(Code::kUnavailable, "the peer has not named its RDMA ports");
-  return planner_->start_again(bytes, weights_, tried, now);
+  return planner_->start(bytes, weights_.at(location), tried, now);
 }
 
 void RdmaRails::leave(RailId rail, std::size_t bytes, Verdict verdict, Instant now) {

@@ -1,15 +1,17 @@
 // RdmaRails: the rails to one peer, a port here and one there each, and which of them a slice takes.
 //
 // A port goes with the port of the same place at the other side as long as there is such a rail: clusters that have a
-// network for each rail connect them so, and nothing else. Which of several is the planner's choice (rail/).
-// Thread-compatible; the owner passes `now`, which must not decrease.
+// network for each rail connect them so, and nothing else. Which of several is the planner's choice (rail/), also by
+// how near our port is to the memory of the slice. Thread-compatible; the owner passes `now`, which must not decrease.
 #pragma once
 
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "transfer/rail/rail_planner.h"
+#include "transfer/rail/rail_weights.h"
 #include "transfer/rdma/rdma_frame.h"
 
 namespace mooncake::transfer {
@@ -24,6 +26,10 @@ class RdmaRails {
   /// What a slice tells of its rail when it leaves it.
   enum class Verdict : std::uint8_t { kDone, kFailed, kNone };
 
+  /// `devices` has the name of each port's device, or nothing; `distances` as for RailWeights.
+  explicit RdmaRails(Distances* distances = nullptr, std::vector<std::string> devices = {})
+      : distances_(distances), devices_(std::move(devices)) {}
+
   /// The ports of this side, as they are now; the same ones in each call.
   void set_local(std::vector<RdmaAddress> ports);
   /// The same of the peer. @return kCorrupt if their number has changed.
@@ -33,8 +39,12 @@ class RdmaRails {
   /// True if some rail has both its ports up. It may cool down just now.
   [[nodiscard]] bool any_up() const;
 
-  /// A slice of `bytes` begins on a rail that is not in `tried`. @return kUnavailable if none can take it.
-  Result<RailId> start(std::size_t bytes, const RailSet& tried, Instant now);
+  /// How long the next slice is of a request with `rest` > 0 bytes left in memory at `location`. Both sides are known.
+  [[nodiscard]] std::size_t cut(std::size_t rest, MemoryLocation location, Instant now) {
+    return planner_->cut(rest, weights_.at(location), {}, now);
+  }
+  /// A slice of `bytes` there begins on a rail that is not in `tried`. @return kUnavailable if none can take it.
+  Result<RailId> start(std::size_t bytes, MemoryLocation location, const RailSet& tried, Instant now);
   /// It leaves the rail, once.
   void leave(RailId rail, std::size_t bytes, Verdict verdict, Instant now);
 
@@ -52,7 +62,9 @@ class RdmaRails {
   std::vector<RdmaAddress> local_;
   std::vector<RdmaAddress> remote_;  // empty until the peer has named them
   std::vector<Rail> rails_;
-  std::vector<double> weights_;  // of the rails
+  Distances* distances_;
+  std::vector<std::string> devices_;
+  RailWeights weights_{nullptr, 0};
   std::optional<RailPlanner> planner_;
 };
 

@@ -21,7 +21,7 @@ class Rails : public testing::Test {
   }
   /// The rail that the next slice takes; {99, 99} if none can.
   Ends next(const RailSet& tried = {}) {
-    const Result<RailId> rail = rails_.start(kBytes, tried, now_);
+    const Result<RailId> rail = rails_.start(kBytes, at_, tried, now_);
     if (!rail.ok()) return {99, 99};
     last_ = *rail;
     return {rails_[*rail].local, rails_[*rail].remote};
@@ -29,6 +29,7 @@ class Rails : public testing::Test {
 
   Instant now_{};
   RailId last_{};
+  MemoryLocation at_{};
   RdmaRails rails_;
 };
 
@@ -89,6 +90,41 @@ TEST_F(Rails, InfinibandAndEthernetDoNotMeet) {
   rails_.set_local(ports);
   EXPECT_TRUE(rails_.set_remote(up(1)).ok());
   EXPECT_EQ(next(), Ends(1, 0));
+}
+
+class NearRdmaRails : public Rails {
+ protected:
+  NearRdmaRails() {
+    rails_ = RdmaRails(&distances_, {"mlx5_0", "mlx5_1"});
+    at_ = {.kind = MemoryLocation::Kind::kCpu, .number = 0};
+    lay(2, 2);
+  }
+
+  Distances distances_{.topology = {.locations = {{"cpu:0", {"mlx5_1"}, {"mlx5_0"}}, {"cpu:1", {"mlx5_0"}, {}}}},
+                       .unlisted = kNoRail};
+};
+
+TEST_F(NearRdmaRails, NearPortGetsThreeSlicesForOneOfTheFarOne) {
+  std::multiset<Ends> taken;
+  for (int slice = 0; slice < 40; ++slice) taken.insert(next());
+  EXPECT_EQ(taken.count({1, 1}), 30u);
+  EXPECT_EQ(taken.count({0, 0}), 10u);
+}
+
+TEST_F(NearRdmaRails, StraightFarRailComesBeforeANearOneAcross) {
+  std::vector<RdmaAddress> ports = up(2);
+  ports[1].up = false;
+  EXPECT_TRUE(rails_.set_remote(ports).ok());
+  EXPECT_EQ(next(), Ends(0, 0));
+}
+
+TEST_F(NearRdmaRails, PortThatIsNotListedIsUsedOnlyWhenNoListedOneIsUp) {
+  at_.number = 1;
+  for (int slice = 0; slice < 8; ++slice) EXPECT_EQ(next(), Ends(0, 0));
+  std::vector<RdmaAddress> ports = up(2);
+  ports[0].up = false;
+  rails_.set_local(ports);
+  EXPECT_EQ(next(), Ends(1, 1));
 }
 
 TEST_F(Rails, FailedRailCoolsDownAndReturns) {

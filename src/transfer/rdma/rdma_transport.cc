@@ -24,7 +24,8 @@ RdmaTransport::RdmaTransport(Context& context, RdmaHost& host, SliceQueue& queue
       server_(context, host, handle, peer_,
               [this](RdmaFrame frame, std::uint64_t id, Code code, std::string payload, std::uint16_t flags) {
                 this->send(frame, id, std::move(payload), code, flags);
-              }) {
+              }),
+      rails_(context.distances(), host.device_names()) {
   host_.add(*this);
   tell_ports();
 }
@@ -184,7 +185,7 @@ void RdmaTransport::start(SliceId id, const Slice& slice) {
 /// Begins the slice on a rail that it has not been on. False: there is none, or the memory cannot be registered.
 bool RdmaTransport::try_start(std::uint64_t id, Move& move) {
   const std::size_t bytes = move.slice.local.size();
-  const Result<RailId> rail = rails_.start(bytes, move.tried, context_.loop->clock().now());
+  const Result<RailId> rail = rails_.start(bytes, move.slice.location, move.tried, context_.loop->clock().now());
   if (!rail.ok()) return false;
   if (!enter(*rail, move)) {
     rails_.leave(*rail, bytes, Verdict::kNone, context_.loop->clock().now());
@@ -252,7 +253,7 @@ void RdmaTransport::on_moved(std::uint64_t id) {
   Move& move = found->second;
   if (!is_write(move.slice)) {
     endpoints_.at(move.endpoint)->give_back(move.granted, true);
-    return finish(id, {});
+    return finish(id, move.given_up ? Status() : move.registration->settle());
   }
   if (move.outcome.has_value() || move.given_up) return finish(id, {});
   move.state = State::kConfirming;

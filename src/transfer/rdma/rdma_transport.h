@@ -51,6 +51,13 @@ class RdmaTransport final : public Transport, private RdmaHost::User {
   [[nodiscard]] bool carries(const Slice& /*slice*/) const { return rails_.any_up(); }
 
   [[nodiscard]] std::string_view name() const override { return "rdma"; }
+  /// Memory of a GPU, if all cards can.
+  [[nodiscard]] bool reaches(const Slice& slice) override {
+    return slice.kind == MemoryKind::kHost || host_.reaches_gpu(slice.local);
+  }
+  [[nodiscard]] std::size_t cut(const Slice& rest, Instant now) override {
+    return rails_.cut(rest.local.size(), rest.location, now);
+  }
   void start(SliceId id, const Slice& slice) override;
   Abandoned abandon(SliceId id, const Slice& slice) override;
 

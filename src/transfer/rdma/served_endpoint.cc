@@ -55,10 +55,6 @@ void ServedEndpoint::grant(std::uint64_t slice, bool write, const BulkRange& ran
   }
   const Result<HeldMemory> at = context_.acquire(range, write ? Access::kWrite : Access::kRead, peer_);
   if (!at.ok()) return hooks_.done(slice, at.status(), false);
-  if (at->kind != MemoryKind::kHost) {
-    context_.segments.release(range.segment);
-    return hooks_.done(slice, {Code::kUnsupported, "rdma does not reach memory of this device"}, true);
-  }
   Grant made{.slice = slice,
              .segment = range.segment,
              .memory = {at->at, range.length},
@@ -70,14 +66,16 @@ void ServedEndpoint::grant(std::uint64_t slice, bool write, const BulkRange& ran
     let_go(made);
     return hooks_.done(slice, status, true);
   }
+  const bool bound = made.window.window == nullptr;
   grants_.insert_or_assign(last_ticket_, std::move(made));
-  if (!port_.device->has_windows()) on_bound(last_ticket_);
+  if (bound) on_bound(last_ticket_);
 }
 
-/// Registers the memory, and binds a window to it if the device has windows.
+/// Registers the memory, and binds a window to it if there are windows for it.
 Status ServedEndpoint::grant(std::uint32_t ticket, Grant& grant) {
-  MC_ASSIGN_OR_RETURN(grant.registration, host_.registration(*port_.device, grant.memory));
-  if (!port_.device->has_windows()) {
+  const RemoteRight right = grant.write ? RemoteRight::kWrite : RemoteRight::kRead;
+  MC_ASSIGN_OR_RETURN(grant.registration, host_.registration(*port_.device, grant.memory, right));
+  if (!port_.device->has_windows() || !grant.registration->takes_windows()) {
     grant.window.key = grant.registration->region()->rkey;
     return {};
   }
@@ -144,7 +142,7 @@ void ServedEndpoint::on_ticket(std::uint32_t sent) {
   // A write whose owner was told that it failed stays failed, though it came in time; a read is done at the other side.
   if ((sent & kTicketMoved) != 0 && !(grant.write && grant.told)) {
     hooks_.moved(grant.memory.size(), grant.write);
-    if (grant.write) hooks_.done(grant.slice, {}, false);
+    if (grant.write) hooks_.done(grant.slice, grant.registration->settle(), false);
   }
   grant.told = true;
   if (grant.state == State::kRevoked) {
@@ -188,13 +186,15 @@ void ServedEndpoint::let_go(Grant& grant) {
 
 void ServedEndpoint::revoke(SegmentHandle segment) {
   std::vector<std::uint32_t> tickets;
+  bool without_window = false;
   for (auto& [ticket, grant] : grants_) {
     if (grant.segment != segment || grant.revoked) continue;
     grant.revoked = true;
-    if (grant.state == State::kGranted) tickets.push_back(ticket);
+    if (grant.state != State::kGranted) continue;
+    tickets.push_back(ticket);
+    without_window = without_window || grant.window.window == nullptr;
   }
-  if (tickets.empty()) return;
-  if (!port_.device->has_windows()) return break_soon(stale());
+  if (without_window) return break_soon(stale());
   for (const std::uint32_t ticket : tickets) take_back(ticket, grants_.at(ticket));
 }
 

@@ -50,7 +50,7 @@ class ServedEndpoint final : public QueuePair::Sink {
     kRevoked,  ///< the segment is let go of; the ticket may still come
   };
   struct Window {
-    ibv_mw* window = nullptr;  ///< null: the device has none
+    ibv_mw* window = nullptr;  ///< null: the device has none, or none for this memory
     std::uint32_t key = 0;
   };
   struct Grant {

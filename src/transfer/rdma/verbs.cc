@@ -13,9 +13,13 @@ class Loader {
 
   template <typename Function>
   void load(Function*& into, const char* name, const char* version) {
+    load_if_there(into, name, version);
+    if (into == nullptr && missing_.empty()) missing_ = fmt::format("{}@{}", name, version);
+  }
+  template <typename Function>
+  void load_if_there(Function*& into, const char* name, const char* version) {
     // The plain name could give the layout of structures that libibverbs 1.0 had.
     into = reinterpret_cast<Function*>(::dlvsym(library_, name, version));
-    if (into == nullptr && missing_.empty()) missing_ = fmt::format("{}@{}", name, version);
   }
   [[nodiscard]] const std::string& missing() const { return missing_; }
 
@@ -41,6 +45,7 @@ Result<const Verbs*> load() {
   loader.load(verbs.dealloc_pd, "ibv_dealloc_pd", "IBVERBS_1.1");
   loader.load(verbs.reg_mr, "ibv_reg_mr", "IBVERBS_1.1");
   loader.load(verbs.dereg_mr, "ibv_dereg_mr", "IBVERBS_1.1");
+  loader.load_if_there(verbs.reg_dmabuf_mr, "ibv_reg_dmabuf_mr", "IBVERBS_1.12");
   loader.load(verbs.create_comp_channel, "ibv_create_comp_channel", "IBVERBS_1.0");
   loader.load(verbs.destroy_comp_channel, "ibv_destroy_comp_channel", "IBVERBS_1.0");
   loader.load(verbs.create_cq, "ibv_create_cq", "IBVERBS_1.1");

@@ -31,6 +31,11 @@ std::uint8_t ConnectionSet::rail_of(const Connection& connection) const {
   return found->link.rail;
 }
 
+bool ConnectionSet::dialled(const Connection& connection) const {
+  return std::ranges::any_of(members_,
+                             [&](const Member& m) { return m.connection.get() == &connection && m.link.dialled; });
+}
+
 Connection* ConnectionSet::find(std::uint64_t id) const {
   const auto found = std::ranges::find_if(members_, [&](const Member& m) { return m.link.id == id; });
   return found == members_.end() ? nullptr : found->connection.get();

@@ -27,6 +27,8 @@ class ConnectionSet {
   [[nodiscard]] bool contains(const Connection& connection) const;
   /// Of a member.
   [[nodiscard]] std::uint8_t rail_of(const Connection& connection) const;
+  /// Whether we dialled that member.
+  [[nodiscard]] bool dialled(const Connection& connection) const;
   /// Null if there is none.
   [[nodiscard]] Connection* find(std::uint64_t id) const;
   /// Of a connection of the set.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "transfer/tcp/local_interface.h"
+
 namespace mooncake::transfer {
 namespace {
 
@@ -27,19 +29,41 @@ TcpTransport::TcpTransport(Context& context, SliceQueue& queue, DeviceLandings& 
       peer_handle_(handle),
       counters_(context.stats.paths, std::move(peer), "tcp", rail_labels(rails)),
       planner_(std::move(*RailPlanner::create(rails, kTcpSlices))),
-      weights_(rails, 1.0),
+      weights_(context.distances(), rails),
       device_landings_(landings) {}
 
-/// Rails that cool down are better than none.
-RailId TcpTransport::choose_rail(std::size_t bytes) {
-  const Instant now = context_.loop->clock().now();
+void TcpTransport::add(std::shared_ptr<Connection> connection, const Link& link) {
+  if (context_.nearness && weights_.device(link.rail).empty()) {
+    weights_.set_device(link.rail, local_interface(connection->fd()));
+  }
+  connections_.add(std::move(connection), link);
+}
+
+RailSet TcpTransport::empty_rails() const {
   RailSet empty;
   for (std::size_t rail = 0; rail < weights_.size(); ++rail) {
     empty[rail] = connections_.size_on(static_cast<std::uint8_t>(rail)) == 0;
   }
-  const Result<RailId> rail = planner_.start_again(bytes, weights_, empty, now);
+  return empty;
+}
+
+std::size_t TcpTransport::cut(const Slice& rest, Instant now) {
+  return planner_.cut(rest.local.size(), weights_.at(rest.location), empty_rails(), now);
+}
+
+/// Rails that cool down are better than none, and so are those that should not carry this memory's bytes.
+RailId TcpTransport::choose_rail(const Slice& slice) {
+  const Instant now = context_.loop->clock().now();
+  const std::size_t bytes = slice.local.size();
+  const std::span<const double> weights = weights_.at(slice.location);
+  const RailSet empty = empty_rails();
+  const Result<RailId> rail = planner_.start(bytes, weights, empty, now);
   if (rail.ok()) return *rail;
-  return planner_.start_anyway(bytes, RailId{connections_.any_rail()}, now);
+  std::size_t best = connections_.any_rail();
+  for (std::size_t other = 0; weights[best] == kNoRail && other < weights.size(); ++other) {
+    if (weights[other] != kNoRail && !empty[other]) best = other;
+  }
+  return planner_.start_anyway(bytes, RailId{static_cast<std::uint32_t>(best)}, now);
 }
 
 void TcpTransport::settle(std::uint64_t request_id, Outcome outcome) {
@@ -59,7 +83,7 @@ void TcpTransport::start(SliceId id, const Slice& slice) {
   FrameHeader header{.request_id = static_cast<std::uint64_t>(id)};
   const bool write = slice.op == TransferRequest::Op::kWrite;
   header.kind = write ? FrameKind::kWrite : FrameKind::kRead;
-  const RailId rail = choose_rail(slice.local.size());
+  const RailId rail = choose_rail(slice);
   // The answer to a read comes on the connection that asked: take turns, as what waits at the other end is not known.
   const auto on = static_cast<std::uint8_t>(rail);
   Connection& connection = write ? connections_.least_busy(on) : connections_.next(on);

@@ -27,6 +27,7 @@
 #include "transfer/context.h"
 #include "transfer/cuda/device_landings.h"
 #include "transfer/rail/rail_planner.h"
+#include "transfer/rail/rail_weights.h"
 #include "transfer/slice_queue.h"
 #include "transfer/stats/rail_counters.h"
 #include "transfer/tcp/connection_set.h"
@@ -45,6 +46,8 @@ class TcpTransport final : public Transport {
                std::size_t rails);
 
   ConnectionSet& connections() { return connections_; }
+  /// One more connection, which is live.
+  void add(std::shared_ptr<Connection> connection, const Link& link);
   [[nodiscard]] std::size_t rail_count() const { return weights_.size(); }
   [[nodiscard]] PathCounters& counters(std::size_t rail) { return counters_[rail]; }
   /// The connection is over: it is taken out, what the peer asked on it is let go of, and our slices on it wait for
@@ -56,6 +59,7 @@ class TcpTransport final : public Transport {
   [[nodiscard]] bool busy() const { return !sent_.empty() || !answers_.empty(); }
 
   [[nodiscard]] std::string_view name() const override { return "tcp"; }
+  [[nodiscard]] std::size_t cut(const Slice& rest, Instant now) override;
   void start(SliceId id, const Slice& slice) override;
   Abandoned abandon(SliceId id, const Slice& slice) override;
 
@@ -102,7 +106,8 @@ class TcpTransport final : public Transport {
   };
 
   PathCounters& counters_of(const Connection& connection) { return counters_[connections_.rail_of(connection)]; }
-  RailId choose_rail(std::size_t bytes);
+  [[nodiscard]] RailSet empty_rails() const;
+  RailId choose_rail(const Slice& slice);
   enum class Outcome : std::uint8_t { kDone, kAbandoned };
   void settle(std::uint64_t request_id, Outcome outcome);
   void take_back(std::uint64_t request_id);
@@ -123,7 +128,7 @@ class TcpTransport final : public Transport {
   ConnectionSet connections_;
   absl::flat_hash_map<std::uint64_t, Sent> sent_;  // by request id
   RailPlanner planner_;
-  const std::vector<double> weights_;  // of the rails: addresses say nothing of distance
+  RailWeights weights_;
   absl::flat_hash_map<std::uint64_t, std::vector<std::uint64_t>> stranded_;  // those, by lost connection
   absl::flat_hash_map<Connection*, Landing> landings_;
   absl::flat_hash_map<std::uint64_t, Answer> answers_;

@@ -7,10 +7,10 @@
 
 #include "base/status.h"
 
-namespace mooncake::cli {
+namespace mooncake {
 
 /// The file's bytes. `what` names it in messages: "cost profile".
 /// @return kNotFound if it cannot be read; kInvalidArgument if it is longer than `bytes_max`.
 Result<std::string> read_text_file(const std::string& path, std::size_t bytes_max, std::string_view what);
 
-}  // namespace mooncake::cli
+}  // namespace mooncake

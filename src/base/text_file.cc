@@ -1,10 +1,10 @@
-#include "cli/text_file.h"
+#include "base/text_file.h"
 
 #include <fmt/core.h>
 
 #include <fstream>
 
-namespace mooncake::cli {
+namespace mooncake {
 
 Result<std::string> read_text_file(const std::string& path, std::size_t bytes_max, std::string_view what) {
   std::ifstream file(path, std::ios::binary);
@@ -20,4 +20,4 @@ Result<std::string> read_text_file(const std::string& path, std::size_t bytes_ma
   return text;
 }
 
-}  // namespace mooncake::cli
+}  // namespace mooncake
