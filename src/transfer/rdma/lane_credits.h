@@ -36,9 +36,6 @@ class LaneCredits {
   /// The report to send now.
   std::uint32_t report() { return reported_ = emptied_; }
 
-  /// Nothing that was sent is still on its way there, as far as was reported.
-  [[nodiscard]] bool idle() const { return sent_ == emptied_there_; }
-
  private:
   std::uint32_t sent_ = 0;           // each of these wraps around
   std::uint32_t emptied_there_ = 0;  // of what was sent

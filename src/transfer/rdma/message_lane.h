@@ -62,8 +62,8 @@ class MessageLane final : private QueuePair::Sink, private FrameReader::Sink {
   [[nodiscard]] bool ready() const { return ready_ && !over_; }
   /// Queues a frame. Never calls back from inside. Only once it is ready; no-op when it is over.
   void send(OutFrame frame);
-  /// Nothing is queued or on its way.
-  [[nodiscard]] bool idle() const { return out_.empty() && credits_.idle(); }
+  /// Nothing waits to be sent.
+  [[nodiscard]] bool idle() const { return out_.empty(); }
   /// Bytes that go inline; 0: the device can do none.
   [[nodiscard]] std::uint32_t inline_max() const { return pair_ ? pair_->inline_max() : 0; }
 
