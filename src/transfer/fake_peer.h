@@ -202,4 +202,11 @@ inline std::string range_payload(const BulkRange& range, std::string_view data =
   return payload.append(data);
 }
 
+/// The payload of a pull: "copy that source into that range".
+inline std::string pull_payload(const BulkRange& range, const ShmSource& source) {
+  std::array<std::byte, kSourceBytes> bytes;
+  encode_source(source, bytes);
+  return range_payload(range, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
 }  // namespace mooncake::transfer

@@ -1,9 +1,10 @@
 // Connections of a live peer that break, over and over, while batches and messages are under way: nothing fails,
 // nothing is lost, nothing is heard twice, and no byte is wrong. The sockets are broken from outside, as a network
 // would.
-#include <deque>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+
+#include <deque>
 
 #include "transfer/fake_peer.h"
 #include "transfer/remote_peer.h"

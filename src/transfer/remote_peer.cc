@@ -117,7 +117,7 @@ bool RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
 }
 
 void RemotePeer::add_shm(std::shared_ptr<Connection> connection, const Link& link) {
-  if (shm_) return connection->close({Code::kAlreadyExists, "there is a shm connection already"}, true);
+  if (shm_link_ != 0) return connection->close({Code::kAlreadyExists, "there is, or was, a shm connection"}, true);
   if (const Result<pid_t> process = peer_process(connection->fd()); !process.ok()) {
     connection->close(process.status(), true);
     return no_shm(true);

@@ -190,7 +190,7 @@ class RemotePeer final : public Peer,
   std::uint8_t messenger_avoids_ = 0;  // its rail
   std::set<std::uint64_t> fences_;     // lost connections that the peer has not fenced yet
   std::deque<std::uint64_t> unknown_;  // fenced by the peer before they were known here
-  std::uint64_t shm_link_ = 0;         // names the unix connection
+  std::uint64_t shm_link_ = 0;         // names the unix connection, also after its end; 0: there was none
   RedialTable redials_;
   bool joined_ = false;    // the other side has said so
   bool watching_ = false;  // check_paths() is due

@@ -58,13 +58,13 @@ OutFrame RemotePeer::count_frame(FrameKind kind, std::uint64_t id) const {
 
 Status RemotePeer::on_fence(Connection& from, std::uint64_t connection_id) {
   const Status why(Code::kPeerLost, "the peer has given it up");
-  const std::uint64_t landed_on = shm_ && connection_id == shm_link_ ? kShmLandings : connection_id;
+  const std::uint64_t landed_on = connection_id == shm_link_ ? kShmLandings : connection_id;
   if (Connection* lost = tcp_->connections().find(connection_id)) {
     if (lost == &from) return {Code::kCorrupt, "a connection cannot fence itself"};
     lost->close(why, false);
     lose(*lost, why);
-  } else if (shm_ && connection_id == shm_link_) {
-    if (shm_->open()) lose_shm(why);
+  } else if (connection_id == shm_link_) {
+    if (shm_ && shm_->open()) lose_shm(why);
   } else if (lanes_ && connection_id == lanes_->id()) {
     lanes_->lose({Code::kUnavailable, why.message()});
   } else if (!fences_.contains(connection_id)) {
@@ -94,7 +94,6 @@ Status RemotePeer::on_fenced(std::uint64_t connection_id, std::string_view paylo
   tcp_->begin_again(connection_id);
   if (connection_id == shm_link_) {
     const std::unique_ptr<ShmTransport> over = std::move(shm_);
-    shm_link_ = 0;
     over->close({Code::kPeerLost, "the peer has stopped copying"});
     queue_.begin_again(*over);
   }

@@ -212,16 +212,29 @@ void SliceQueue::give_up(std::uint64_t id) {
   if (staged && !stop_staging(entry)) return;
   const Abandoned what = staged ? Abandoned::kForgotten : entry.transport->abandon(SliceId{id}, entry.slice);
   if (what == Abandoned::kHeld) return;
+  let_go(entry);
+  if (what != Abandoned::kForgotten) return;
+  if (entry.slice.op == TransferRequest::Op::kWrite) --given_up_writes_;
+  leave_path(id, entry, Outcome::kGivenUp, Code::kCancelled, now());
+  in_flight_.erase(id);
+}
+
+/// The entry is no batch's any more, and keeps only its place on the wire.
+void SliceQueue::let_go(Entry& entry) {
   release_window(entry);
   --entry.batch->in_flight;
   entry.batch = nullptr;
   entry.slot.reset();
-  if (what == Abandoned::kForgotten) {
-    leave_path(id, entry, Outcome::kGivenUp, Code::kCancelled, now());
-    in_flight_.erase(id);
-  } else if (entry.slice.op == TransferRequest::Op::kWrite) {
-    ++given_up_writes_;
-  }
+  if (entry.slice.op == TransferRequest::Op::kWrite) ++given_up_writes_;
+}
+
+void SliceQueue::on_slice_let_go(SliceId id) {
+  const auto found = in_flight_.find(static_cast<std::uint64_t>(id));
+  if (found == in_flight_.end()) return;
+  const BatchPtr batch = found->second.batch;
+  let_go(found->second);
+  settle(batch);
+  pump(now());
 }
 
 void SliceQueue::fail_all(const Status& why) {

@@ -71,6 +71,7 @@ class SliceQueue final : public SliceSink {
 
   void on_slice_path(SliceId id, PathCounters& path) override;
   void on_slice_done(SliceId id, const Status& status) override;
+  void on_slice_let_go(SliceId id) override;
   void on_slice_refused(SliceId id) override;
 
   /// Where the bytes of a read slice go; empty if it is unknown, was given up, or is no transport's now.
@@ -112,6 +113,7 @@ class SliceQueue final : public SliceSink {
   void tell_batch(TraceEvent::Kind kind, const Batch::State& batch, Nanos took) const;
   void release_window(const Entry& entry);
   void give_up(std::uint64_t id);
+  void let_go(Entry& entry);
   void end_slice(SliceId id, const Status& status);
   static void end_batch(Context& context, const BatchPtr& batch);
 

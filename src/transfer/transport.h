@@ -43,6 +43,8 @@ class SliceSink {
   virtual void on_slice_path(SliceId id, PathCounters& path) = 0;
   /// The slice is over. Ok: the bytes are in place, at the target visible to its owner.
   virtual void on_slice_done(SliceId id, const Status& status) = 0;
+  /// The local memory of a slice that was given up, and held, is free; its report follows.
+  virtual void on_slice_let_go(SliceId id) = 0;
   /// The slice cannot go this way (nothing has moved); it wants another transport.
   virtual void on_slice_refused(SliceId id) = 0;
 };

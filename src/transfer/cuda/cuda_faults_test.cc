@@ -273,6 +273,7 @@ class CudaShmFaults : public CudaFaults {
     fake_.greet_as_neighbour();
     second_.hello() = fake_.hello();
     second_.hello().role = ConnectionRole::kShm;
+    second_.hello().connection = fake_.hello().connection + 2;
     second_.dial_unix(fake_.engine_hello().shm_socket);
     second_.greet();
     EXPECT_EQ(second_.receive().header.kind, FrameKind::kShmProbe);
@@ -310,6 +311,25 @@ TEST_F(CudaShmFaults, ReleaseBeforeTheGrantEndsThePeer) {
   Later<bool> gone;
   ASSERT_TRUE(near_->unregister_memory(segment_, [set = gone.setter()] { set(true); }).ok());
   EXPECT_TRUE(gone.get());
+}
+
+TEST_F(CudaShmFaults, PathThatBothHaveGivenUpIsFencedOnlyWhenNothingOfItCanReachTheDevice) {
+  near_.serve_echo(kEcho);
+  const std::string source(kPiece, 'x');
+  SimulatedCuda::hold(true);
+  second_.send({.kind = FrameKind::kShmPull, .request_id = 3},
+               pull_payload({.segment = segment_, .offset = 0, .length = kPiece},
+                            {.pool = 0, .at = std::bit_cast<std::uint64_t>(source.data()), .length = kPiece}));
+  EXPECT_TRUE(copying());
+  second_.reset();
+  const std::uint64_t path = fake_.receive(FrameKind::kFence).header.request_id;
+  fake_.send({.kind = FrameKind::kFenced, .request_id = path}, std::string(8, '\0'));
+  fake_.send({.kind = FrameKind::kFence, .request_id = path});
+  fake_.send({.kind = FrameKind::kCall, .request_id = 6, .argument = kEcho}, "ping");
+  EXPECT_EQ(fake_.receive(FrameKind::kReply).header.request_id, 6u);  // and not fenced before
+  SimulatedCuda::hold(false);
+  EXPECT_EQ(fake_.receive(FrameKind::kFenced).header.request_id, path);
+  EXPECT_EQ(gpu_->get()[0], std::byte{'x'});
 }
 
 TEST_F(CudaShmFaults, RangesThatFitNoSlotAreRefused) {

@@ -68,6 +68,7 @@ class FileTransportTest : public testing::Test, public SliceSink {
   void on_slice_done(SliceId id, const Status& status) override {
     EXPECT_TRUE(reports_.emplace(static_cast<std::uint64_t>(id), status).second) << "reported twice";
   }
+  void on_slice_let_go(SliceId /*id*/) override { ADD_FAILURE() << "files hold memory to the end"; }
   void on_slice_refused(SliceId /*id*/) override { FAIL(); }
   Code reported(std::uint64_t id) { return reports_.contains(id) ? reports_[id].code() : Code::kInternal; }
 

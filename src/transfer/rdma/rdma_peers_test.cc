@@ -147,6 +147,29 @@ TEST_F(RdmaPeersWithPorts, PostedOperationHoldsTheMemoryOfACancelledBatchUntilTh
   EXPECT_TRUE(gone.get());
 }
 
+TEST_F(RdmaPeersWithPorts, GivenUpWriteWhosePathIsDeadKeepsOthersFromItsRangeUntilTheOwnerHasDoneWithIt) {
+  say_ports();
+  Later<Status> first = submit(Op::kWrite);
+  say_opened();
+  const std::uint64_t slice = say_granted(RdmaFrame::kGrantWrite);
+  fake_.send({.kind = FrameKind::kCall, .request_id = 5, .argument = 1}, "is the grant taken?");
+  fake_.receive(FrameKind::kReply);
+  node()->cancel(batch_);
+  heard(RdmaFrame::kClose);
+  EXPECT_EQ(first.get().code(), Code::kCancelled) << "its memory is free";
+  Later<Status> second = submit(Op::kWrite);
+  fake_.send({.kind = FrameKind::kCall, .request_id = 6, .argument = 1}, "what is said meanwhile?");
+  for (FakePeer::Frame frame = fake_.receive(); frame.header.kind != FrameKind::kReply; frame = fake_.receive()) {
+    ASSERT_FALSE(frame.end);
+    EXPECT_NE(frame.header.kind, FrameKind::kWrite);
+    EXPECT_NE(frame.header.kind, FrameKind::kRdma);
+  }
+  say(RdmaFrame::kDone, slice, "closed", Code::kUnavailable);
+  const FakePeer::Frame write = fake_.receive(FrameKind::kWrite);
+  fake_.send({.kind = FrameKind::kDone, .request_id = write.header.request_id});
+  EXPECT_TRUE(second.get().ok());
+}
+
 TEST_F(RdmaPeersWithPorts, RevocationThatThePeerTellsOfEndsTheSliceAtOnce) {
   say_ports();
   Later<Status> done = submit(Op::kRead);

@@ -166,6 +166,7 @@ void RdmaTransport::lose(std::uint64_t id, bool rail_failed) {
   if (before == State::kOpening) return try_again(id);  // the owner knows nothing of it
   if (move.outcome.has_value()) return finish(id, Status(*move.outcome));
   if (before != State::kMoving || !move.given_up) return;
+  if (is_write(move.slice)) return queue_.on_slice_let_go(SliceId{id});  // the owner says when its last bytes are in
   move.reported = true;
   queue_.on_slice_done(SliceId{id}, given_up());
 }
@@ -339,12 +340,15 @@ Abandoned RdmaTransport::abandon(SliceId id, const Slice& /*slice*/) {
       return Abandoned::kHeld;
     case State::kConfirming:
       return Abandoned::kLetGo;
+    case State::kLost:
+      if (is_write(move.slice)) return Abandoned::kLetGo;  // its last bytes may still be on their way to the owner
+      move.reported = true;
+      return Abandoned::kForgotten;
     case State::kOpening:
       leave_rail(move, Verdict::kNone);
       moves_.erase(found);
       return Abandoned::kForgotten;
     case State::kAsking:
-    case State::kLost:
       move.reported = true;
       return Abandoned::kForgotten;
   }

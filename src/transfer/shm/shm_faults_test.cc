@@ -56,11 +56,6 @@ class ShmFaults : public testing::Test {
     node_.serve_echo(kEcho);
     EXPECT_EQ(*other.ask(node_, kEcho, "hello"), "hello");
   }
-  static std::string pull_payload(const BulkRange& range, const ShmSource& source) {
-    std::array<std::byte, kSourceBytes> bytes;
-    encode_source(source, bytes);
-    return range_payload(range, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  }
   static std::string pair_payload(std::uint64_t first, std::uint64_t second) {
     std::string payload(16, '\0');
     store_le(reinterpret_cast<std::byte*>(payload.data()), first);
