@@ -55,7 +55,8 @@ void StagingRing::give_back(SlotUse use, PeerHandle peer, ByteSpan memory) {
 
 std::optional<StagingSlot> StagingRing::try_take(SlotUse use, PeerHandle peer) {
   const Set& set = sets_[static_cast<std::size_t>(use)];
-  if (!set.waiting.empty() || !may_take(set, peer)) return std::nullopt;
+  const bool left = set.free.size() > kSlotsKept[static_cast<std::size_t>(use)];
+  if (!left || !set.waiting.empty() || !may_take(set, peer)) return std::nullopt;
   return slot(use, peer);
 }
 

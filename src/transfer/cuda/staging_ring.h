@@ -3,8 +3,8 @@
 //
 // There are three sets of slots, since who waits for one of them may be what another's holder waits for. A slot of
 // kAnswering is free when the peer has read; of kAsking, when the peer has landed or answered; of kLanding, when the
-// rest of a frame has come, which waits for nobody. With one set, two engines that write to each other's devices could
-// wait for each other for ever. Nor does one peer that has stopped get them all. Loop thread only.
+// rest of a frame has come, which waits for nobody here. With one set, two engines that write to each other's devices
+// could wait for each other for ever. Nor does one peer that has stopped get them all. Loop thread only.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -39,6 +39,9 @@ inline constexpr std::size_t kSlotUses = 3;
 inline constexpr std::array<std::size_t, kSlotUses> kSlots = {16, 8, 8};
 /// Of those, what one peer may hold: half, so that others go on when it stops.
 inline constexpr std::size_t kSlotShare = 2;
+/// Of those, what try_take() leaves to take(): who stops in the middle of a frame has taken its slot at once, and who
+/// has all bytes of one waits for no peer. One is filled while the other is copied from.
+inline constexpr std::array<std::size_t, kSlotUses> kSlotsKept = {0, 2, 0};
 inline constexpr std::size_t kStagingBytesAll = kStagingSlotBytes * (kSlots[0] + kSlots[1] + kSlots[2]);
 
 class StagingRing;
@@ -75,7 +78,7 @@ class StagingRing {
   /// `memory`: kStagingBytesAll that are pinned and outlive this.
   StagingRing(net::EventLoop& loop, ByteSpan memory);
 
-  /// A slot for a slice of `peer`, unless others wait for one or none is free.
+  /// A slot for a slice of `peer`, unless others wait for one or none is free but those that are kept.
   std::optional<StagingSlot> try_take(SlotUse use, PeerHandle peer);
   /// The same when one is free, in order. `id` is for cancel(), `segment` for revoke(). `done` never runs inside this
   /// call.

@@ -40,9 +40,9 @@ class StagingRingTest : public testing::Test {
     }
   }
   /// Takes slots until there are none. @return how many.
-  std::size_t take_all(PeerHandle peer) {
+  std::size_t take_all(PeerHandle peer, SlotUse use = SlotUse::kAsking) {
     std::size_t count = 0;
-    while (auto slot = ring_->try_take(SlotUse::kAsking, peer)) {
+    while (auto slot = ring_->try_take(use, peer)) {
       slots_.push_back(std::move(*slot));
       ++count;
     }
@@ -72,6 +72,17 @@ TEST_F(StagingRingTest, OnePeerGetsItsShareAndNoMore) {
     EXPECT_EQ(take_all(kOne), 0u);
     EXPECT_EQ(take_all(PeerHandle{3}), 1u);
   });
+}
+
+TEST_F(StagingRingTest, PeersThatStopInTheMiddleOfFramesLeaveSlotsToWhoHasAllBytes) {
+  on_loop([this] {
+    std::size_t taken = 0;
+    for (std::uint64_t peer = 10; peer < 20; ++peer) taken += take_all(PeerHandle{peer}, SlotUse::kLanding);
+    EXPECT_EQ(taken, kSlots[1] - kSlotsKept[1]);
+    ring_->take(1, SlotUse::kLanding, kOne, {}, note(1));
+    ring_->take(2, SlotUse::kLanding, kOther, {}, note(2));
+  });
+  on_loop([this] { EXPECT_EQ(served_, (std::vector<int>{1, 2})); });
 }
 
 TEST_F(StagingRingTest, SlotsDoNotOverlap) {
