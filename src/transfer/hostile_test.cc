@@ -333,6 +333,7 @@ TEST_F(Hostile, RequestsThatCannotBeEndOnlyTheirOwnPeer) {
       {false, {{{.kind = FrameKind::kWrite, .request_id = 1}, range_payload({large, 0, ~0ull}, "x")}}},
       {false, {{{.kind = FrameKind::kWrite, .request_id = 1}, "short"}}},
       {false, {{{.kind = FrameKind::kShmPull, .request_id = 1}, pull}}},
+      {false, {{{.kind = FrameKind::kJoined}, std::string(8, '\1')}}},  // that is for the side that was dialled to say
       {true,
        {{{.kind = FrameKind::kShmGrant, .request_id = 1}, whole},
         {{.kind = FrameKind::kShmGrant, .request_id = 1}, whole}}},
