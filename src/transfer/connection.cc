@@ -29,8 +29,6 @@ bool is_unix_socket(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
 }
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
-
 }  // namespace
 
 std::shared_ptr<Connection> Connection::create(net::EventLoop& loop, std::unique_ptr<net::FdWatch> socket,

@@ -39,6 +39,8 @@ Result<sockaddr_un> unix_address(std::string_view name, socklen_t& size) {
 
 std::string errno_text(int error) { return std::generic_category().message(error); }
 
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
 Result<Endpoint> parse_endpoint(std::string_view text) {
   const Status wrong(
       Code::kInvalidArgument,

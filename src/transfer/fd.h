@@ -55,5 +55,7 @@ Result<UniqueFd> connect_unix(std::string_view name);
 
 /// Why the last system call failed: "Connection refused".
 std::string errno_text(int error);
+/// That it failed only because a non-blocking socket has no bytes, or no room.
+bool would_block(int error);
 
 }  // namespace mooncake::transfer

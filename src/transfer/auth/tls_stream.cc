@@ -34,8 +34,6 @@ constexpr std::size_t kAheadBulkBytes = kBurstBytes;
 /// AES-GCM may encrypt 2^24.5 full records under one key (RFC 8446, 5.5); a new one every 64 GiB.
 constexpr std::uint64_t kRecordsPerKey = 1u << 22;
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
-
 std::string text_of(const X509_NAME* name) {
   const std::unique_ptr<BIO, int (*)(BIO*)> bio(BIO_new(BIO_s_mem()), &BIO_free);
   if (!bio || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return "?";

@@ -1,8 +1,15 @@
 #include "transfer/cuda/staging_ring.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace mooncake::transfer {
+
+Status too_long_for_slot(std::uint64_t bytes) {
+  return {Code::kUnsupported,
+          fmt::format("{} bytes to or from a device at once: ask for at most {} in a piece", bytes, kStagingSlotBytes)};
+}
 
 StagingSlot& StagingSlot::operator=(StagingSlot&& other) noexcept {
   if (this == &other) return *this;

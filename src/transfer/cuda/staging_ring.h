@@ -44,6 +44,9 @@ inline constexpr std::size_t kSlotShare = 2;
 inline constexpr std::array<std::size_t, kSlotUses> kSlotsKept = {0, 2, 0};
 inline constexpr std::size_t kStagingBytesAll = kStagingSlotBytes * (kSlots[0] + kSlots[1] + kSlots[2]);
 
+/// What a peer hears that asks for more at once: kUnsupported.
+Status too_long_for_slot(std::uint64_t bytes);
+
 class StagingRing;
 
 /// A slot, given back when this is destroyed. It may outlive the ring.

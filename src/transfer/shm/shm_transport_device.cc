@@ -1,24 +1,14 @@
 // How a ShmTransport serves memory of devices: by way of the staging ring. See shm_transport.h.
-#include <fmt/format.h>
-
 #include "transfer/shm/shm_transport.h"
 
 namespace mooncake::transfer {
-namespace {
-
-Status too_long(std::uint64_t bytes) {
-  return {Code::kUnsupported,
-          fmt::format("{} bytes to or from a device at once: ask for at most {} in a piece", bytes, kStagingSlotBytes)};
-}
-
-}  // namespace
 
 /// Waits for a slot, then copies into it.
 void ShmTransport::pull_to_device(CopyJob job, std::byte* device) {
   const std::uint64_t id = job.id;
   const DeviceUser user{.peer = peer_handle_, .segment = job.segment};
   SegmentHold hold(context_.segments, job.segment);
-  if (job.bytes > kStagingSlotBytes) return send_done(id, too_long(job.bytes));
+  if (job.bytes > kStagingSlotBytes) return send_done(id, too_long_for_slot(job.bytes));
   pulls_[id].waiting =
       context_.cuda.get()->take(SlotUse::kLanding, user,
                                 [this, alive = std::weak_ptr(alive_), job = std::move(job), hold = std::move(hold),
@@ -58,7 +48,7 @@ void ShmTransport::cancel_pull(std::uint64_t id) {
 /// Waits for a slot and fetches the bytes; then they are granted.
 void ShmTransport::grant_of_device(std::uint64_t id, const BulkRange& range, const std::byte* device) {
   SegmentHold hold(context_.segments, range.segment);
-  if (range.length > kStagingSlotBytes) return send_done(id, too_long(range.length));
+  if (range.length > kStagingSlotBytes) return send_done(id, too_long_for_slot(range.length));
   Grant& grant = grants_[id];
   grant.bytes = range.length;
   grant.fetching = context_.cuda.get()->fetch(

@@ -1,7 +1,5 @@
 #include "transfer/tcp/tcp_transport.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "transfer/tcp/local_interface.h"
@@ -13,11 +11,6 @@ std::vector<std::string> rail_labels(std::size_t rails) {
   std::vector<std::string> labels;
   for (std::size_t rail = 0; rail < rails; ++rail) labels.push_back(std::to_string(rail));
   return labels;
-}
-
-Status too_long_for_device(std::uint64_t bytes) {
-  return {Code::kUnsupported,
-          fmt::format("{} bytes to or from a device at once: ask for at most {} in a piece", bytes, kStagingSlotBytes)};
 }
 
 }  // namespace
@@ -259,7 +252,7 @@ std::byte* TcpTransport::begin_write(const BulkRange& range, Landing& landing) {
   landing.segment = range.segment;
   if (at->kind == MemoryKind::kHost || range.length == 0) return at->at;
   if (range.length > kStagingSlotBytes) {
-    landing.status = too_long_for_device(range.length);
+    landing.status = too_long_for_slot(range.length);
     context_.segments.release(range.segment);
     return nullptr;
   }
@@ -333,7 +326,7 @@ void TcpTransport::land_on_device(Connection& from, std::uint64_t request_id, co
 
 void TcpTransport::fetch(Connection& from, std::uint64_t request_id, const BulkRange& range, const std::byte* device) {
   SegmentHold hold(context_.segments, range.segment);
-  if (range.length > kStagingSlotBytes) return send_done(from, request_id, too_long_for_device(range.length));
+  if (range.length > kStagingSlotBytes) return send_done(from, request_id, too_long_for_slot(range.length));
   const std::uint64_t number = ++last_fetch_;
   Answer& answer = answers_[request_id];
   answer.connection = &from;
