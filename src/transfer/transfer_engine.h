@@ -183,7 +183,7 @@ class TransferEngine {
   static Result<std::unique_ptr<TransferEngine>> create(TransferConfig config);
 
   /// Fails everything in flight with kCancelled (callbacks that cannot run any more are destroyed), closes connections,
-  /// joins threads. Blocks briefly.
+  /// joins threads. Blocks briefly; on files of a device that has stopped answering, until the kernel gives them up.
   virtual ~TransferEngine() = default;
 
   /// The endpoint peers connect to, with the real port.
