@@ -78,7 +78,9 @@ class PeerProcess {
     std::printf("ready\n");
     std::fflush(stdout);
     int number = 0;
-    return ::sigwait(&end, &number);
+    const int failed = ::sigwait(&end, &number);
+    engine->reset();  // with its handlers, which use the server
+    return failed;
   }
 
  private:

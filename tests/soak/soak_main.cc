@@ -61,6 +61,11 @@ class Soak {
     file_ = std::make_unique<FileWorker>(*engine_, rng_.next(), totals_);
   }
 
+  ~Soak() {
+    file_.reset();
+    engine_.reset();  // with its handlers, which use the server
+  }
+
   /// @return whether all is well.
   bool run() {
     phase(seconds_ / 4.0);  // until then caches fill
