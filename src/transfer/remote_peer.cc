@@ -18,6 +18,7 @@ RemotePeer::RemotePeer(Context& context, PeerHandle handle, PeerName name, Hooks
     : context_(context),
       handle_(handle),
       name_(std::move(name)),
+      label_(name_),
       hooks_(std::move(hooks)),
       calls_(context, {.handle = handle, .name = [this] { return label(); }}),
       queue_(context, handle, queue_hooks()),
@@ -47,6 +48,12 @@ SliceQueue::Hooks RemotePeer::queue_hooks() {
   };
 }
 
+std::string RemotePeer::label_of(const Hello& hello) const {
+  const bool guest = context_.credentials.keys.has_value() && !hello.tenant.empty();
+  if (guest && hello.tenant != context_.hello.tenant) return fmt::format("tenant {}", hello.tenant);
+  return hello.node_name.empty() ? name_ : hello.node_name;
+}
+
 std::string RemotePeer::display_name() const {
   return hello_.node_name.empty() ? name_ : fmt::format("{} at {}", hello_.node_name, name_);
 }
@@ -64,9 +71,10 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
   CHECK(state_ == State::kConnecting);
   state_ = State::kLive;
   hello_ = hello;
+  label_ = label_of(hello);
   calls_.renamed();
   const std::size_t rails = std::max(hello_.rails.size(), context_.hello.rails.size()) + 1;
-  tcp_ = std::make_unique<TcpTransport>(context_, queue_, landings_, handle_, hello_.node_name, rails);
+  tcp_ = std::make_unique<TcpTransport>(context_, queue_, landings_, handle_, label_, rails);
   Connection* const first = connection.get();
   if (!add(std::move(connection), link)) return end(lost("its first connection cannot be used"));
   messenger_ = first;
@@ -84,7 +92,7 @@ void RemotePeer::begin(const Hello& hello, std::shared_ptr<Connection> connectio
 void RemotePeer::begin_rdma() {
   if (!context_.rdma || (hello_.features & kFeatureRdma) == 0) return;
   rdma_ = std::make_unique<RdmaTransport>(
-      context_, *context_.rdma, queue_, handle_, hello_.node_name,
+      context_, *context_.rdma, queue_, handle_, label_,
       [this](const FrameHeader& header, std::string payload) { send_message(header, std::move(payload)); });
   if ((hello_.features & kFeatureMessageLanes) == 0 || wants_shm()) return;
   lanes_ = std::make_unique<LaneKeeper>(context_, *context_.rdma, hello_, static_cast<LaneKeeper::User&>(*this));
@@ -124,7 +132,7 @@ void RemotePeer::add_shm(std::shared_ptr<Connection> connection, const Link& lin
   }
   connection->set_handler(*this);
   shm_link_ = link.id;
-  shm_ = std::make_unique<ShmTransport>(context_, queue_, landings_, handle_, hello_.node_name, std::move(connection));
+  shm_ = std::make_unique<ShmTransport>(context_, queue_, landings_, handle_, label_, std::move(connection));
 }
 
 void RemotePeer::no_shm(bool tell) {

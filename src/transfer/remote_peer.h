@@ -167,12 +167,15 @@ class RemotePeer final : public Peer,
   /// Batches may go once it is known whether there will be `shm`, and `rdma`.
   void decided(bool shm, bool rdma);
   [[nodiscard]] std::string display_name() const;
-  /// Its name in statistics: until it has said one, where it should listen.
-  [[nodiscard]] std::string_view label() const { return hello_.node_name.empty() ? name_ : hello_.node_name; }
+  /// Its name in statistics: until it has said one, where it should listen. Of another tenant's the tenant's, as that
+  /// is proven: no tenant adds rows without end, or to those of a service.
+  [[nodiscard]] std::string_view label() const { return label_; }
+  [[nodiscard]] std::string label_of(const Hello& hello) const;
 
   Context& context_;
   const PeerHandle handle_;
   const PeerName name_;
+  std::string label_;
   Hooks hooks_;
   State state_ = State::kConnecting;
   const std::uint64_t session_ = random_seed() | 1;  // never 0

@@ -167,6 +167,9 @@ TEST_F(MacEngines, TenantHoldsOnlyItsKeyAndIsServed) {
   same.serve_echo(kEcho);
   EXPECT_EQ(*client.ask(service, kEcho, "hello"), "hello");
   EXPECT_EQ(*client.ask(same, kEcho, "hello"), "hello");
+  const auto label = [](TestNode& node) { return node->call_stats().at(0).peer; };
+  EXPECT_EQ(label(service), "tenant blue") << "whatever names a tenant's processes say";
+  EXPECT_EQ(label(same), "client") << "of the same tenant";
 }
 
 TEST_F(MacEngines, TenantsAreStrangersToEachOther) {
