@@ -104,9 +104,15 @@ void RemotePeer::decided(bool shm, bool rdma) {
   if (shm_decided_ && rdma_decided_) queue_.open();
 }
 
+/// By a connection, the unix socket's, or one that is not fenced yet.
+bool RemotePeer::is_taken(std::uint64_t connection_id) const {
+  return fences_.contains(connection_id) || tcp_->connections().find(connection_id) != nullptr ||
+         connection_id == shm_link_;
+}
+
 bool RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
   const bool fenced = std::ranges::find(unknown_, link.id) != unknown_.end();
-  if (fenced || fences_.contains(link.id) || tcp_->connections().find(link.id) != nullptr || link.id == shm_link_) {
+  if (fenced || is_taken(link.id)) {
     connection->close({Code::kStale, "this connection was over before it began"}, true);
     return false;
   }
@@ -259,10 +265,15 @@ Status RemotePeer::on_tcp_frame(Connection& from, const FrameHeader& header, std
 
 Status RemotePeer::on_rdma(const FrameHeader& header, std::string_view payload) {
   if (!rdma_) return {Code::kCorrupt, "an rdma frame, but there is no rdma here"};
+  // It is ended soon, and until then opens nothing more.
+  if (fences_.size() > kFencesMax) return {Code::kExhausted, "too many lost connections are not fenced"};
   MC_ASSIGN_OR_RETURN(const RdmaFrame frame, decode_rdma_frame(header.argument));
   if (frame >= RdmaFrame::kOpenLane) {
     if (!lanes_) return {Code::kCorrupt, "a frame about a message lane, which this peer cannot have"};
     if (frame == RdmaFrame::kTurn) return {};  // it was answered
+    if (frame == RdmaFrame::kOpenLane && is_taken(header.request_id)) {
+      return {Code::kCorrupt, "a message lane with the name of a connection"};
+    }
     return lanes_->on_frame(frame, header, payload);
   }
   MC_RETURN_IF_ERROR(rdma_->on_frame(header, payload));

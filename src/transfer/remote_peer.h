@@ -45,7 +45,8 @@ namespace mooncake::transfer {
 /// Calls of one peer that wait for their handler's answer. Above the callers' own limit, because callers give up at
 /// their deadline and handlers do not know.
 inline constexpr std::size_t kAnsweringMax = 8192;
-/// Payloads of calls and notifies that wait for their handler, of one peer: as much as callers let wait on their side.
+/// Payloads of calls and notifies of one peer that wait for their handler's answer, or for it to let go of them. By
+/// what they were sent with: handlers may keep it as long.
 inline constexpr std::size_t kAnsweringBytesMax = 64u << 20;
 /// Messages that wait to be sent or acknowledged. A peer that is this far behind is asked for nothing more.
 inline constexpr std::size_t kQueuedMessageBytesMax = 64u << 20;
@@ -158,6 +159,7 @@ class RemotePeer final : public Peer,
   [[nodiscard]] Status lost(std::string_view why) const;
   Status on_fence(Connection& from, std::uint64_t connection_id);
   Status on_fenced(std::uint64_t connection_id, std::string_view payload);
+  [[nodiscard]] bool is_taken(std::uint64_t connection_id) const;
   void watch_paths();
   void check_paths();
   void ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,

@@ -92,7 +92,7 @@ Status RemotePeer::on_fenced(std::uint64_t connection_id, std::string_view paylo
     to_tcp(messenger_avoids_);
   }
   tcp_->begin_again(connection_id);
-  if (connection_id == shm_link_) {
+  if (shm_ && connection_id == shm_link_) {
     const std::unique_ptr<ShmTransport> over = std::move(shm_);
     over->close({Code::kPeerLost, "the peer has stopped copying"});
     queue_.begin_again(*over);
@@ -148,8 +148,9 @@ Status RemotePeer::on_lane_message(const FrameHeader& header, std::string payloa
 }
 
 void RemotePeer::on_lane_lost(std::uint64_t lane, const Status& why) {
+  const bool carried = route_.lane_lost();
   if (why.code() != Code::kUnavailable) return end_soon(why);  // whoever breaks the protocol is not to be trusted
-  if (route_.lane_lost()) {
+  if (carried) {
     messenger_fence_ = lane;
     messenger_avoids_ = kOffRails;
   }

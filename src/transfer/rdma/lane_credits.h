@@ -26,8 +26,9 @@ class LaneCredits {
   /// A piece with data may be sent.
   [[nodiscard]] bool can_send() const { return sent_ - emptied_there_ < kLanePieces; }
   void on_sent() { ++sent_; }
-  /// What the other end reports. @return kCorrupt if it has emptied more than was sent.
-  Status on_report(std::uint32_t total);
+  /// What the other end reports, by a piece with data or `alone`. @return kCorrupt if it has emptied more than was
+  /// sent, or nothing since the last report and yet says so alone.
+  Status on_report(std::uint32_t total, bool alone = false);
 
   /// A piece with data was taken, and its buffer posted again.
   void on_emptied() { ++emptied_; }

@@ -39,6 +39,7 @@ TEST(LaneCredits, ReportOfWhatWasNotSentOrOfLessThanBeforeIsCorrupt) {
   EXPECT_EQ(credits.on_report(4).code(), Code::kCorrupt);
   EXPECT_EQ(credits.on_report(2 + (1u << 31)).code(), Code::kCorrupt);
   EXPECT_TRUE(credits.on_report(3).ok());
+  EXPECT_EQ(credits.on_report(3, true).code(), Code::kCorrupt) << "nothing new, and nothing else";
 }
 
 TEST(LaneCredits, ReportIsDueAfterHalfTheBuffersUnlessItWentAlong) {

@@ -45,7 +45,8 @@ void LaneKeeper::lose(const Status& why) {
 // --- Ports.
 
 void LaneKeeper::on_remote_ports(const std::vector<RdmaAddress>& ports) {
-  const bool changed = lane_ && remote_ != ports && opens_ && remote_[at_.remote] != ports[at_.remote];
+  if (remote_ == ports) return;  // so that no pause is skipped
+  const bool changed = lane_ && opens_ && remote_[at_.remote] != ports[at_.remote];
   remote_ = ports;
   if (changed) lose({Code::kUnavailable, "the peer's RDMA port has changed"});
   try_open();
@@ -104,17 +105,14 @@ void LaneKeeper::try_later() {
 
 Status LaneKeeper::on_opened(std::uint64_t id, std::string_view payload) {
   MC_ASSIGN_OR_RETURN(const RdmaEnd end, decode_rdma_end(as_bytes(payload)));
-  if (id != id_ || !opens_) return {};  // it was given up meanwhile
+  if (!lane_ || id != id_ || !opens_) return {};  // it was given up meanwhile
   if (lane_->connected()) return {Code::kCorrupt, "a message lane that was opened twice"};
   MC_RETURN_IF_ERROR(seal(payload));
   const Status status = lane_->connect(end);
   if (status.code() == Code::kCorrupt) return status;
   if (!status.ok()) {
     lose(status);
-    return {};
   }
-  redials_.on_made(0);
-  came_up();
   return {};
 }
 
@@ -168,12 +166,14 @@ Status LaneKeeper::seal(std::string_view opened) {
   return {};
 }
 
-void LaneKeeper::came_up() {
+void LaneKeeper::on_lane_ready() {
+  redials_.on_made(0);
   log_debug("transfer: messages to {} go over RDMA; up to {} bytes inline", theirs_.node_name, lane_->inline_max());
   user_.on_lane_up();
 }
 
 void LaneKeeper::send(OutFrame frame) {
+  CHECK(lane_);
   host_.use_place(place_);
   lane_->send(std::move(frame));
 }

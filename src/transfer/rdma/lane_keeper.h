@@ -3,7 +3,7 @@
 // one with the larger epoch opens.
 //
 //   open_lane(lane, end, port)   -> theirs: makes its end, lane_opened(end), or lane_refused
-//   connect, an empty piece      -> theirs: the lane is up there too
+//   connect, an empty piece      -> theirs: the lane is up there; once it is known to have arrived, here
 //
 // A lane that is lost is opened anew on other ports, if there are any, after 1 s, doubling to 60 s while that fails; or
 // at once, when a port goes up or down. It takes a free place among the host's endpoints, and gives it up to one for
@@ -64,7 +64,7 @@ class LaneKeeper final : private RdmaHost::User, private MessageLane::User {
   void on_ports_changed() override;
   [[nodiscard]] bool idle(std::uint64_t /*place*/) const override { return lane_->idle(); }
   void evict(std::uint64_t /*place*/) override { lose({Code::kUnavailable, "another endpoint needs its place"}); }
-  void on_lane_ready() override { came_up(); }
+  void on_lane_ready() override;
   Status on_lane_frame(const FrameHeader& header, std::string payload) override;
   void on_lane_over(const Status& why) override { lose(why); }
 
@@ -76,7 +76,6 @@ class LaneKeeper final : private RdmaHost::User, private MessageLane::User {
   Result<std::string> serve(const RdmaOpen& open, std::uint64_t id, std::string_view asked);
   Status on_opened(std::uint64_t id, std::string_view payload);
   Status seal(std::string_view opened);
-  void came_up();
   void let_go();
 
   Context& context_;

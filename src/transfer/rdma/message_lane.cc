@@ -48,7 +48,7 @@ Status MessageLane::connect(const RdmaEnd& peer) {
     return {Code::kCorrupt, "a message lane that was opened twice, or for more than was asked"};
   }
   MC_RETURN_IF_ERROR(pair_->connect(peer));
-  connected_ = ready_ = true;
+  connected_ = true;
   if (!post_piece(0)) return {Code::kUnavailable, "rdma: the send queue is full"};
   return {};
 }
@@ -86,21 +86,29 @@ void MessageLane::on_completion(const ibv_wc& completion) {
   }
   if ((completion.wr_id & kCame) == 0) {
     left_ = completion.wr_id;
+    become_ready();
+    if (over_) return;
     if (!out_.empty() || credits_.must_report()) flush_soon();
     return;
   }
-  const Status status =
-      on_piece(static_cast<std::uint32_t>(completion.wr_id), completion.byte_len, ::ntohl(completion.imm_data));
+  Status status(Code::kCorrupt, "a piece without a report");
+  if ((completion.wc_flags & IBV_WC_WITH_IMM) != 0) {
+    status = on_piece(static_cast<std::uint32_t>(completion.wr_id), completion.byte_len, ::ntohl(completion.imm_data));
+  }
   if (!status.ok() && !over_) over_soon(status);
 }
 
+/// What the other end sends, or that it has what was sent, proves the path.
+void MessageLane::become_ready() {
+  if (!std::exchange(ready_, true)) user_.on_lane_ready();
+}
+
 Status MessageLane::on_piece(std::uint32_t number, std::size_t bytes, std::uint32_t report) {
-  MC_RETURN_IF_ERROR(credits_.on_report(report));
-  if (!ready_) {
-    ready_ = true;
-    user_.on_lane_ready();
-    if (over_) return {};
-  }
+  // The opener's first has nothing to tell. Any other empty one has: they are as bounded as those with data.
+  const bool first = !ready_;
+  MC_RETURN_IF_ERROR(credits_.on_report(report, bytes == 0 && !first));
+  become_ready();
+  if (over_) return {};
   MC_RETURN_IF_ERROR(
       reader_.consume(ConstByteSpan(buffer(number)).first(std::min<std::size_t>(bytes, kLanePieceBytes))));
   if (over_) return {};
@@ -181,7 +189,7 @@ bool MessageLane::post_piece(std::size_t bytes) {
   const ConstByteSpan piece = next_piece().first(bytes);
   ++posted_;
   if (bytes > 0) credits_.on_sent();
-  return pair_->send(posted_, piece, *region_, credits_.report(), posted_ % kSignalEvery == 0);
+  return pair_->send(posted_, piece, *region_, credits_.report(), posted_ % kSignalEvery == 0 || !ready_);
 }
 
 // --- Its end.

@@ -8,8 +8,9 @@
 // that the other may send (lane_credits.h); one that sends more is refused by our device, and its own gives up. Small
 // pieces are copied into the queue (kLaneInlineBytes). Completions wake the loop; nothing is polled.
 //
-// The end that opens sends an empty piece when it is connected: before that the other may not send. A lane does not say
-// goodbye: its ends part by fence, on another connection, as those of a lost connection do (remote_peer.h).
+// The end that opens sends an empty piece when it is connected: before that the other may not send, and until it has
+// arrived the path may lead nowhere, so no message goes that way. A lane does not say goodbye: its ends part by fence,
+// on another connection, as those of a lost connection do (remote_peer.h).
 //
 // Memory of a lane: (2 * kLanePieces + kLaneReserve) * kLanePieceBytes = 264 KiB, registered as long as it lives, and
 // frames that wait, at most kQueuedBytesMax. Loop thread only.
@@ -37,7 +38,7 @@ class MessageLane final : private QueuePair::Sink, private FrameReader::Sink {
   class User {
    public:
     virtual ~User() = default;
-    /// The other end is there: send() is allowed.
+    /// The other end is there, and hears: send() is allowed. Once.
     virtual void on_lane_ready() = 0;
     /// A frame has come. A failure is the peer's, and ends the lane.
     virtual Status on_lane_frame(const FrameHeader& header, std::string payload) = 0;
@@ -51,7 +52,8 @@ class MessageLane final : private QueuePair::Sink, private FrameReader::Sink {
 
   /// For the end that opens: what the peer must know of it. @return kUnavailable or kExhausted with the reason.
   Result<RdmaEnd> open(const RdmaHost::Port& port);
-  /// The peer's answer to that; then the lane is ready. @return kUnavailable, or kCorrupt if it is no answer.
+  /// The peer's answer to that; the lane is ready when the other end is known to hear. @return kUnavailable, or
+  /// kCorrupt if it is no answer.
   Status connect(const RdmaEnd& peer);
   /// For the other end: connects to the opener's. @return what the opener must know; kUnavailable or kExhausted.
   Result<RdmaEnd> serve(const RdmaHost::Port& port, const RdmaEnd& opener);
@@ -85,6 +87,7 @@ class MessageLane final : private QueuePair::Sink, private FrameReader::Sink {
   Status on_bulk_end(const FrameHeader& header, const BulkRange& range) override;
 
   Status set_up(const RdmaHost::Port& port);
+  void become_ready();
   Status on_piece(std::uint32_t buffer, std::size_t bytes, std::uint32_t report);
   bool post_receive(std::uint32_t buffer);
   bool post_piece(std::size_t bytes);

@@ -8,67 +8,11 @@
 #include <future>
 
 #include "transfer/connection.h"
+#include "transfer/rdma/test_lane.h"
 #include "transfer/rdma/test_rdma.h"
-#include "transfer/test_node.h"
 
 namespace mooncake::transfer {
 namespace {
-
-/// A loop with the devices on it, as an engine has.
-class Side {
- public:
-  Side() : loop_(net::EventLoop::create("test-side")), host_(*RdmaHost::open("rxe0", segments_, pools_)) {
-    host_->start(*loop_);
-    loop_->start();
-  }
-  ~Side() {
-    run([this] { host_->close(); });
-    run([] {});  // what was retired is gone
-    loop_->stop();
-    loop_->join();
-  }
-
-  /// Runs `task` on the loop and waits for it.
-  void run(const std::function<void()>& task) {
-    std::promise<void> done;
-    loop_->post([&] {
-      task();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-  net::EventLoop& loop() { return *loop_; }
-  RdmaHost& host() { return *host_; }
-  [[nodiscard]] const RdmaHost::Port& port() const { return host_->ports()[0]; }
-
- private:
-  SegmentTable segments_{1};
-  PoolSet pools_;
-  std::unique_ptr<net::EventLoop> loop_;
-  std::unique_ptr<RdmaHost> host_;
-};
-
-/// Hears what a lane reports; read it on the lane's loop, or once it has gone quiet.
-class Ear final : public MessageLane::User {
- public:
-  void on_lane_ready() override { ++ready; }
-  Status on_lane_frame(const FrameHeader& header, std::string payload) override {
-    ids.push_back(header.request_id);
-    bytes += payload.size();
-    for (const char each : payload) right = right && each == static_cast<char>(header.request_id);
-    ++frames;
-    return {};
-  }
-  void on_lane_over(const Status& why) override { set_over(why); }
-
-  std::atomic<int> ready{0};
-  std::atomic<std::uint64_t> frames{0};
-  std::vector<std::uint64_t> ids;
-  std::size_t bytes = 0;
-  bool right = true;
-  Later<Status> over;
-  std::function<void(Status)> set_over = over.setter();
-};
 
 OutFrame call(std::uint64_t id, std::size_t bytes) {
   return OutFrame::make({.kind = FrameKind::kCall, .request_id = id}, {}, std::string(bytes, static_cast<char>(id)));
@@ -78,8 +22,8 @@ class Lanes : public testing::Test {
  protected:
   void SetUp() override {
     if (!has_soft_roce()) GTEST_SKIP() << kNoRdma;
-    near_ = std::make_unique<Side>();
-    far_ = std::make_unique<Side>();
+    near_ = std::make_unique<LaneSide>("rxe0");
+    far_ = std::make_unique<LaneSide>("rxe0");
   }
   void TearDown() override {
     if (near_) near_->run([this] { opener_.reset(); });
@@ -103,17 +47,17 @@ class Lanes : public testing::Test {
     near_->run([&] {
       if (opener_keys.has_value()) opener_->seal(opener_keys->first, opener_keys->second);
       ASSERT_TRUE(opener_->connect(answer).ok());
-      ASSERT_TRUE(opener_->ready());
+      ASSERT_FALSE(opener_->ready()) << "before the other end is known to hear";
     });
     ++connected_;
-    ASSERT_TRUE(eventually([&] { return far_ear_.ready.load() == connected_; }));
+    ASSERT_TRUE(eventually([&] { return near_ear_.ready == connected_ && far_ear_.ready == connected_; }));
   }
 
   int connected_ = 0;  // times
-  std::unique_ptr<Side> near_;
-  std::unique_ptr<Side> far_;
-  Ear near_ear_;
-  Ear far_ear_;
+  std::unique_ptr<LaneSide> near_;
+  std::unique_ptr<LaneSide> far_;
+  LaneEar near_ear_;
+  LaneEar far_ear_;
   std::unique_ptr<MessageLane> opener_;
   std::unique_ptr<MessageLane> server_;
 };
@@ -135,7 +79,7 @@ TEST_F(Lanes, FramesOfEverySizeArriveWholeAndInOrderBothWaysAtOnce) {
   far_->run([&] { send_all(*server_); });
   const std::uint64_t count = kRounds * sizes.size();
   ASSERT_TRUE(eventually([&] { return near_ear_.frames == count && far_ear_.frames == count; }));
-  for (Ear* ear : {&near_ear_, &far_ear_}) {
+  for (LaneEar* ear : {&near_ear_, &far_ear_}) {
     EXPECT_TRUE(ear->right);
     EXPECT_EQ(ear->bytes, sum);
     for (std::uint64_t i = 0; i < count; ++i) ASSERT_EQ(ear->ids[i], i + 1);
@@ -155,7 +99,10 @@ TEST_F(Lanes, EndThatReadsNothingHoldsUpTheOtherWhichGoesOnWhenItReads) {
   });
   // The pieces that it has buffers for arrive; the rest waits here, and breaks nothing.
   const std::uint64_t quiet = packets_sent(0);
-  EXPECT_TRUE(eventually([&, last = quiet]() mutable { return last == std::exchange(last, packets_sent(0)); }));
+  EXPECT_TRUE(eventually([&, last = quiet]() mutable {
+    const std::uint64_t now = packets_sent(0);
+    return std::exchange(last, now) == now;
+  }));
   EXPECT_EQ(far_ear_.frames, 0u);
   EXPECT_FALSE(near_ear_.over.ready());
   near_->run([&] { EXPECT_FALSE(opener_->idle()); });

@@ -20,9 +20,10 @@
 //
 // To peers whose hello has kFeatureMessageLanes only; see message_lane.h:
 //
-//   open_lane     as open; request id = lane, which the opener draws at random. Answered by lane_opened, or
-//   lane_refused lane_opened   as opened lane_refused  text: why there is none turn          empty: what follows comes
-//   by the lane. Answered at once by ack (frame.h)
+//   open_lane     as open; request id = lane, which the opener draws at random. Answered by one of the next two
+//   lane_opened   as opened
+//   lane_refused  text: why there is none
+//   turn          empty: what follows comes by the lane. Answered at once by ack (frame.h)
 //
 // Every function here is total: any bytes give a value or a Status, and none reads outside what it was given.
 #pragma once

@@ -114,6 +114,7 @@ void ServedEndpoint::on_completion(const ibv_wc& completion) {
     case kInvalidated:
       return on_invalidated(ticket);
     default:
+      if ((completion.wc_flags & IBV_WC_WITH_IMM) == 0) return break_soon({Code::kCorrupt, "a ticket is missing"});
       return on_ticket(::ntohl(completion.imm_data));
   }
 }
