@@ -47,6 +47,8 @@ class RdmaRails {
   Result<RailId> start(std::size_t bytes, MemoryLocation location, const RailSet& tried, Instant now);
   /// It leaves the rail, once.
   void leave(RailId rail, std::size_t bytes, Verdict verdict, Instant now);
+  /// It failed, whether slices were on it or not: it cools down.
+  void fail(RailId rail, Instant now) { planner_->on_rail_failed(rail, now); }
 
   [[nodiscard]] const std::vector<RdmaAddress>& remote() const { return remote_; }
   [[nodiscard]] std::span<const Rail> all() const { return rails_; }

@@ -122,7 +122,11 @@ Status RdmaTransport::on_opened(std::uint64_t id, ConstByteSpan payload) {
 void RdmaTransport::fail_endpoint(std::uint64_t id, const Status& why) {
   if (!endpoints_.contains(id)) return;
   const bool rail_failed = why.code() != Code::kStale;
-  if (rail_failed) counters_of(endpoints_.at(id)->rail()).connection_lost();
+  if (rail_failed) {
+    const RailId rail = endpoints_.at(id)->rail();
+    counters_of(rail).connection_lost();
+    rails_.fail(rail, context_.loop->clock().now());
+  }
   close_endpoint(id, rail_failed);
 }
 
