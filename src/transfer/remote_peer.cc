@@ -95,7 +95,8 @@ void RemotePeer::begin_rdma() {
       context_, *context_.rdma, queue_, handle_, label_,
       [this](const FrameHeader& header, std::string payload) { send_message(header, std::move(payload)); });
   if ((hello_.features & kFeatureMessageLanes) == 0 || wants_shm()) return;
-  lanes_ = std::make_unique<LaneKeeper>(context_, *context_.rdma, hello_, static_cast<LaneKeeper::User&>(*this));
+  lanes_ =
+      std::make_unique<LaneKeeper>(context_, *context_.rdma, hello_, label_, static_cast<LaneKeeper::User&>(*this));
 }
 
 void RemotePeer::decided(bool shm, bool rdma) {

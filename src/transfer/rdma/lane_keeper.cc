@@ -7,13 +7,13 @@
 
 namespace mooncake::transfer {
 
-LaneKeeper::LaneKeeper(Context& context, RdmaHost& host, const Hello& theirs, User& user)
+LaneKeeper::LaneKeeper(Context& context, RdmaHost& host, const Hello& theirs, const std::string& label, User& user)
     : context_(context),
       host_(host),
       theirs_(theirs),
       user_(user),
       opens_(context.hello.epoch > theirs.epoch),
-      counters_(context.stats.paths, theirs.node_name, "rdma", host.port_names()) {
+      counters_(context.stats.paths, label, "rdma", host.port_names()) {
   host_.add(*this);
 }
 

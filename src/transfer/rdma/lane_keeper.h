@@ -41,8 +41,8 @@ class LaneKeeper final : private RdmaHost::User, private MessageLane::User {
     [[nodiscard]] virtual bool knows_fenced(std::uint64_t lane) const = 0;
   };
 
-  /// `theirs` is the peer's hello; it and `user` outlive close().
-  LaneKeeper(Context& context, RdmaHost& host, const Hello& theirs, User& user);
+  /// `theirs` is the peer's hello; it and `user` outlive close(). `label` names the peer in statistics.
+  LaneKeeper(Context& context, RdmaHost& host, const Hello& theirs, const std::string& label, User& user);
   ~LaneKeeper() override { close(); }
 
   /// The peer's ports, at first and when they change.
