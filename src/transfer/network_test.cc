@@ -164,6 +164,25 @@ TEST_F(Network, DeathOfAnIdlePeerIsNoticedByAskingIt) {
   b_lost.get();
 }
 
+TEST_F(Network, DeathOfAPeerIsNoticedThoughAllThatIsLeftIsAnAnswerThatItDidNotGet) {
+  std::vector<std::byte> target(4096);
+  const SegmentHandle segment = *(*a_)->register_memory(target, Access::kWrite);
+  static_cast<void>((*b_)->register_memory(there_, Access::kNone));
+  const PeerHandle a = b_->peer(*a_);
+  const PeerHandle b = a_->peer(*b_);
+  EXPECT_EQ(*a_->ask(*b_, kEcho, "hello"), "hello");
+  Later<PeerHandle> a_lost;
+  (*a_)->on_peer_lost(a_lost.setter());
+  for (const int rail : {0, 1}) net_->lose(TestNetwork::kB, rail, 100);
+  const TransferRequest write{.op = Op::kWrite, .local = ByteSpan(there_).first(4096), .segment = segment, .offset = 0};
+  Later<Status> moved;
+  (*b_)->submit(a, std::span(&write, 1), in(Seconds(60)), std::nullopt, moved.setter());
+  ASSERT_TRUE(eventually([&] { return total(*a_).bytes_received >= 4096; }));
+  for (const int rail : {0, 1}) net_->lose(TestNetwork::kA, rail, 100);
+  EXPECT_EQ(a_lost.get(), b);
+  EXPECT_EQ(moved.get().code(), Code::kPeerLost);
+}
+
 class LossyRails : public Network, public testing::WithParamInterface<int> {};
 INSTANTIATE_TEST_SUITE_P(Percent, LossyRails, testing::Values(2, 5));
 

@@ -128,6 +128,7 @@ bool RemotePeer::add(std::shared_ptr<Connection> connection, const Link& link) {
     connection->send(OutFrame::make({.kind = FrameKind::kJoined}, session));
   }
   tcp_->add(std::move(connection), link);
+  watch_paths();
   return true;
 }
 
@@ -327,6 +328,7 @@ void RemotePeer::on_asked(std::string_view transport, const FrameHeader& header,
 }
 
 std::byte* RemotePeer::on_bulk(Connection& from, const FrameHeader& header, const BulkRange& range) {
+  watch_paths();
   return tcp_->connections().contains(from) ? tcp_->on_bulk(from, header, range) : nullptr;
 }
 

@@ -155,11 +155,16 @@ class RemotePeer final : public Peer,
   void send_fences(std::uint8_t avoid_rail);
   void to_tcp(std::uint8_t avoid_rail);
   [[nodiscard]] OutFrame count_frame(FrameKind kind, std::uint64_t id) const;
-  void send_count(Connection& to, FrameKind kind, std::uint64_t id) { to.send(count_frame(kind, id)); }
+  void send_count(Connection& to, FrameKind kind, std::uint64_t id) {
+    to.send(count_frame(kind, id));
+    watch_paths();
+  }
   [[nodiscard]] Status lost(std::string_view why) const;
   Status on_fence(Connection& from, std::uint64_t connection_id);
   Status on_fenced(std::uint64_t connection_id, std::string_view payload);
   [[nodiscard]] bool is_taken(std::uint64_t connection_id) const;
+  /// To be called when anything goes by TCP, or will: keep-alive says nothing of a connection on which something is not
+  /// acknowledged, and the kernel alone would try for a quarter of an hour.
   void watch_paths();
   void check_paths();
   void ask(FrameKind kind, std::uint64_t id, std::uint16_t method, std::string payload, Deadline deadline,

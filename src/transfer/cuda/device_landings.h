@@ -38,6 +38,8 @@ class DeviceLandings {
             std::function<void()> freed, Done done);
   /// The connection is over.
   void drop(std::uint64_t link);
+  /// Nobody waits for an answer from here.
+  [[nodiscard]] bool idle() const { return landings_.empty(); }
   /// Whether a device still copies what came on a connection that was dropped.
   [[nodiscard]] bool busy(std::uint64_t link) const;
   /// Runs once that is over, unless this object goes first. The last for a link takes the place of those before.

@@ -94,6 +94,7 @@ class SimulatedLanes : public testing::Test {
     side_->run([&] { EXPECT_TRUE(lane_->connect(theirs).ok()); });
     heard(RdmaFrame::kTurn);
     fake_.send({.kind = FrameKind::kAck}, count(messages_));
+    EXPECT_TRUE(eventually([this] { return ear_.ready == 1; }));
   }
 
   RdmaAddress port_;
@@ -171,7 +172,11 @@ TEST_F(SimulatedLanes, NonsenseByALaneEndsThePeerWhileItIsCalled) {
     frame.head[0] = std::byte{0};
     lane_->send(std::move(frame));
   });
-  side_->run([&] { EXPECT_TRUE(lane_->idle()); });  // what was posted before has sent it
+  EXPECT_TRUE(eventually([&] {
+    bool sent = false;
+    side_->run([&] { sent = lane_->idle(); });
+    return sent;
+  }));
   arrived.set_value();
   EXPECT_TRUE(eventually([&] { return answers > 0 && answers == calls; }));
   EXPECT_EQ(fake_.receive_close().code(), Code::kCorrupt);

@@ -56,7 +56,7 @@ class TcpTransport final : public Transport {
   /// Nothing of that lost connection can reach the peer's memory any more.
   void begin_again(std::uint64_t connection_id);
   /// True while slices or answers are under way.
-  [[nodiscard]] bool busy() const { return !sent_.empty() || !answers_.empty(); }
+  [[nodiscard]] bool busy() const { return !sent_.empty() || !answers_.empty() || !device_landings_.idle(); }
 
   [[nodiscard]] std::string_view name() const override { return "tcp"; }
   [[nodiscard]] std::size_t cut(const Slice& rest, Instant now) override;
