@@ -173,6 +173,7 @@ TEST_F(Network, DeathOfAPeerIsNoticedThoughAllThatIsLeftIsAnAnswerThatItDidNotGe
   EXPECT_EQ(*a_->ask(*b_, kEcho, "hello"), "hello");
   Later<PeerHandle> a_lost;
   (*a_)->on_peer_lost(a_lost.setter());
+  std::this_thread::sleep_for(3 * kPathCheck);  // so that A watches no path when the batch comes
   for (const int rail : {0, 1}) net_->lose(TestNetwork::kB, rail, 100);
   const TransferRequest write{.op = Op::kWrite, .local = ByteSpan(there_).first(4096), .segment = segment, .offset = 0};
   Later<Status> moved;
