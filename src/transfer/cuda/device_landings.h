@@ -38,7 +38,7 @@ class DeviceLandings {
             std::function<void()> freed, Done done);
   /// The connection is over.
   void drop(std::uint64_t link);
-  /// Nobody waits for an answer from here.
+  /// Nothing is on its way to a device; so nobody has to be told of its end.
   [[nodiscard]] bool idle() const { return landings_.empty(); }
   /// Whether a device still copies what came on a connection that was dropped.
   [[nodiscard]] bool busy(std::uint64_t link) const;
