@@ -12,7 +12,7 @@ namespace {
 
 /// How often the two conditions below are looked at: no one waits longer than this for nothing.
 constexpr Millis kLookEvery{5};
-/// A gateway without workers is said to be ready all the same after this long: it answers, if only 503.
+/// Nobody said how many workers there will be: a gateway without any is ready after this long. It answers, if only 503.
 constexpr Seconds kWorkersWait{2};
 
 Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
@@ -40,15 +40,17 @@ Result<serve::GatewayConfig> gateway_config(const Invocation& invocation) {
 }
 
 /// Says ready once there is somebody to serve with, so that the first request after it is not the one that waits.
-void announce_with_workers(ServiceProcess& process, const serve::GatewayService& service, Deadline latest) {
+void announce_with_workers(ServiceProcess& process, const serve::GatewayService& service, std::uint32_t workers,
+                           Deadline latest) {
   const Instant now = process.loop().clock().now();
-  if (service.ready() || now >= latest) {
+  if ((service.ready() && service.workers_up() >= workers) || now >= latest) {
     process.announce_ready({.endpoint = service.endpoint(),
                             .metrics = fmt::format("http://{}/metrics", service.endpoint()),
                             .model = service.model()});
   } else {
-    process.loop().post_at(now + kLookEvery,
-                           [&process, &service, latest] { announce_with_workers(process, service, latest); });
+    process.loop().post_at(now + kLookEvery, [&process, &service, workers, latest] {
+      announce_with_workers(process, service, workers, latest);
+    });
   }
 }
 
@@ -66,8 +68,10 @@ int run_gateway(const Invocation& invocation) {
   return run_member(invocation, "gateway", [&](ServiceProcess& process) -> Status {
     MC_ASSIGN_OR_RETURN(serve::GatewayConfig config, gateway_config(invocation));
     std::unique_ptr<serve::GatewayService> service;
-    config.on_joined = [&process, &service] {
-      announce_with_workers(process, *service, process.loop().clock().now() + kWorkersWait);
+    const auto workers = static_cast<std::uint32_t>(invocation.config.integer("gateway.ready_workers"));
+    config.on_joined = [&process, &service, workers] {
+      const Instant latest = workers > 0 ? kNever : process.loop().clock().now() + kWorkersWait;
+      announce_with_workers(process, *service, workers, latest);
     };
     MC_ASSIGN_OR_RETURN(service, serve::GatewayService::create(std::move(config), process.transfer(), process.loop(),
                                                                process.metrics()));

@@ -400,6 +400,8 @@ void add_roles(Table& table) {
   add_decision_log(table);
   add_actions(table);
   table.number("request_timeout_s", "600", 1, 86'400, "Deadline of a whole request, in seconds.");
+  table.integer("ready_workers", "0", 0, 65'536,
+                "Workers that must be usable before the JSON line says ready; 0: one of each role, or 2 s are over.");
 }
 
 void add_cluster_client(Table& table) {

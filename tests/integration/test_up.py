@@ -21,6 +21,12 @@ def test_eleven_processes_are_ready_within_three_seconds(tmp_path):
         assert cluster.ready_seconds <= 3.0, f"ready after {cluster.ready_seconds:.2f} s"
 
 
+def test_up_is_ready_when_the_gateway_reaches_every_worker(tmp_path):
+    with Cluster(tmp_path / "run", "--engine", "simulated", "--prefill", "4", "--decode", "4", "--nodes", "3") as cluster:
+        states = {i["name"]: i["state"] for i in cluster.get_json("/mooncake/cluster")["instances"]}
+    assert len(states) == 8 and set(states.values()) == {"up"}, states
+
+
 def test_cluster_file_names_every_process(simulated):
     roles = sorted(p["role"] for p in simulated.read()["processes"])
     assert roles == ["decode", "gateway", "master", "node", "prefill", "prefill"]

@@ -47,8 +47,9 @@ void add_worker(Arguments& arguments, const UpConfig& config, const ProcessPlan&
       .add("--node", process.attached_node);
 }
 
-void add_gateway(Arguments& arguments, const UpConfig& config, const std::string& listen) {
-  arguments.add("--http", listen.empty() ? config.http : listen)
+void add_gateway(Arguments& arguments, const UpConfig& config, const Surroundings& surroundings) {
+  arguments.add("--http", surroundings.listen.empty() ? config.http : surroundings.listen)
+      .add("--ready-workers", std::to_string(surroundings.ready_workers))
       .add("--engine", config.engine)
       .add_unless_empty("--model", config.model)
       .add_unless_empty("--profile", config.profile)
@@ -100,7 +101,7 @@ std::vector<std::string> process_arguments(const UpConfig& config, const Process
       .add_all(auth_arguments(config.auth))
       .add_unless_empty("--master", surroundings.master);
   if (worker) add_worker(arguments, config, process, surroundings.cores);
-  if (process.role == "gateway") add_gateway(arguments, config, surroundings.listen);
+  if (process.role == "gateway") add_gateway(arguments, config, surroundings);
   if (process.role == "node") {
     arguments.add("--pool-bytes", std::to_string(config.pool_bytes)).add("--eviction", config.eviction);
   }

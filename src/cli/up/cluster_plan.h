@@ -59,6 +59,8 @@ struct Surroundings {
   std::string listen = {};  ///< endpoint to take again after a restart; empty: any port
   std::string log_file = {};
   std::uint32_t cores = 1;
+  /// Of the gateway: so many workers it has to reach before it is ready. After a restart none: some may be dead.
+  std::uint32_t ready_workers = 0;
 };
 
 /// The command line of one process, without the program's name.

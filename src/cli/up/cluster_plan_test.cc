@@ -76,6 +76,12 @@ TEST(ClusterPlan, GatewayKeepsThePortThatItsClientsKnow) {
             "127.0.0.1:9");
 }
 
+TEST(ClusterPlan, FirstGatewayWaitsForTheWorkersAndARestartedOneForNobody) {
+  const ProcessPlan gateway{"gateway", "gateway", ""};
+  EXPECT_EQ(value_of(process_arguments(small(), gateway, {.master = "m", .ready_workers = 3}), "--ready-workers"), "3");
+  EXPECT_EQ(value_of(process_arguments(small(), gateway, {.master = "m"}), "--ready-workers"), "0");
+}
+
 TEST(ClusterPlan, GatewayAloneIsToldTheProfileIfThereIsOne) {
   const ProcessPlan gateway{"gateway", "gateway", ""};
   UpConfig config = small();

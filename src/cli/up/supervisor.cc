@@ -188,7 +188,8 @@ Status Supervisor::start(Process& process) {
   const Surroundings surroundings{.master = master ? "" : processes_.front().endpoint,
                                   .listen = keeps_endpoint ? process.endpoint : "",
                                   .log_file = dir_.log_file(process.plan.name),
-                                  .cores = cores_};
+                                  .cores = cores_,
+                                  .ready_workers = phase_ == Phase::kStarting ? config_.prefill + config_.decode : 0};
   auto child = ChildProcess::start(program_, process_arguments(config_, process.plan, surroundings),
                                    dir_.stderr_file(process.plan.name));
   if (!child.ok()) return child.status();

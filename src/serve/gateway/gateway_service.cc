@@ -232,6 +232,7 @@ class Service final : public GatewayService {
   [[nodiscard]] const std::string& endpoint() const override { return http_->endpoint(); }
   [[nodiscard]] const std::string& model() const override { return front_.model.id; }
   [[nodiscard]] bool ready() const override { return board_->ready(); }
+  [[nodiscard]] std::uint32_t workers_up() const override { return board_->workers_up(); }
   void stop_accepting() override { http_->stop_accepting(); }
   [[nodiscard]] std::uint32_t requests_in_flight() const override { return board_->in_flight; }
 

@@ -77,6 +77,8 @@ class GatewayService {
   [[nodiscard]] virtual const std::string& model() const = 0;
   /// True while at least one prefill and one decode instance are up. Any thread.
   [[nodiscard]] virtual bool ready() const = 0;
+  /// Prefill and decode instances that requests can be sent to. Any thread.
+  [[nodiscard]] virtual std::uint32_t workers_up() const = 0;
   /// Stops accepting connections; open requests go on. Any thread.
   virtual void stop_accepting() = 0;
   /// Requests that have not been answered completely. Any thread.

@@ -17,6 +17,7 @@ struct LoadBoard {
   /// reported.
   std::atomic<Instant> busy_until{Instant{}};
 
+  [[nodiscard]] std::uint32_t workers_up() const { return prefill_up + decode_up; }
   [[nodiscard]] bool ready() const { return prefill_up > 0 && decode_up > 0; }
 };
 
