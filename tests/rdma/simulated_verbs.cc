@@ -44,7 +44,8 @@ struct Region : ibv_mr {
 
 struct Pair;
 struct Window : ibv_mw {
-  Pair* pair = nullptr;  // bound to it
+  Pair* pair = nullptr;   // bound to it
+  std::uint32_t key = 0;  // as bound: ibv_mw's rkey is the program's own note, which it may write at any time
   Region* region = nullptr;
   std::uint64_t begin = 0;
   std::uint64_t bytes = 0;
@@ -133,7 +134,7 @@ bool reach_local(const State& s, const ibv_pd* domain, const ibv_sge& piece, Rea
 bool reach_remote(const State& s, const Pair& target, std::uint32_t key, std::uint64_t address, std::uint64_t length,
                   unsigned right, Reach& out) {
   for (const Window* window : s.windows) {
-    if (window->rkey != key || window->pair != &target) continue;
+    if (window->key != key || window->pair != &target) continue;
     return (window->access & right) != 0 && inside(window->begin, window->bytes, address, length) &&
            reach(*window->region, address, length, out);
   }
@@ -219,7 +220,7 @@ ibv_wc_status bind_window(Pair& pair, const ibv_send_wr& work) {
       !reach(region, work.bind_mw.bind_info.addr, work.bind_mw.bind_info.length, whole)) {
     return IBV_WC_MW_BIND_ERR;
   }
-  window.rkey = work.bind_mw.rkey;
+  window.key = work.bind_mw.rkey;
   window.pair = &pair;
   window.region = &region;
   window.begin = work.bind_mw.bind_info.addr;
@@ -230,7 +231,7 @@ ibv_wc_status bind_window(Pair& pair, const ibv_send_wr& work) {
 
 ibv_wc_status invalidate(const State& s, const Pair& pair, std::uint32_t key) {
   for (Window* window : s.windows) {
-    if (window->rkey != key || window->pair != &pair) continue;
+    if (window->key != key || window->pair != &pair) continue;
     window->pair = nullptr;
     return IBV_WC_SUCCESS;
   }
